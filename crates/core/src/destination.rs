@@ -1,0 +1,257 @@
+//! The promise of a destination: [`Connector`] makes a [`Destination`], which opens one [`Writer`] per run.
+//! Not here: implementations (crate `tapline-destinations`) and the order in which a run calls them (the engine).
+//! Called by the engine, by `check` and by the API.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{ChangeBatch, Receipt, RowId, RowOutcome};
+use crate::check::CheckStep;
+use crate::error::Result;
+use crate::stream::StreamName;
+use crate::yaml::Node;
+
+/// What a kind of destination can do; the engine and `validate` read it, nobody guesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether a run becomes visible in one step and leaves a [`Marker`], so that delivery is exactly once.
+    pub transactional: bool,
+    /// Whether rows can be deleted by key.
+    pub deletes: bool,
+    /// Whether `full_refresh` is possible.
+    pub full_refresh: bool,
+    /// Rows per [`ChangeBatch`] that suit the destination.
+    pub batch_rows: usize,
+}
+
+/// One kind of destination, typed; one implementation per folder of `tapline-destinations`.
+#[async_trait]
+pub trait Connector: Send + Sync + 'static {
+    /// The value of `type:` in the project file.
+    const NAME: &'static str;
+
+    /// One line for `tapline destinations`.
+    const SUMMARY: &'static str;
+
+    /// The connector's settings. JSON Schema, reference page, form and validation all come from this struct.
+    type Config: DeserializeOwned + JsonSchema + Send + Sync;
+
+    /// What this kind can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Finds what is wrong with the settings without touching anything outside; one line per problem.
+    fn lint(&self, config: &Self::Config) -> Vec<String>;
+
+    /// Makes the destination. Does not need the other side to be there: the first call that does says so.
+    ///
+    /// Relative paths in `config` are relative to `context.folder`.
+    fn connect(&self, config: Self::Config, context: &ConnectContext) -> Result<Arc<dyn Destination>>;
+}
+
+/// What a connector may know of the place it is used in.
+#[derive(Debug, Clone)]
+pub struct ConnectContext {
+    /// The name of the destination in the project.
+    pub name: String,
+    /// Folder of the project file.
+    pub folder: std::path::PathBuf,
+}
+
+/// [`Connector`] with its type erased, so that kinds of all configs stand in one list. Implemented for every connector.
+pub trait ErasedConnector: Send + Sync {
+    /// [`Connector::NAME`].
+    fn name(&self) -> &'static str;
+    /// [`Connector::SUMMARY`].
+    fn summary(&self) -> &'static str;
+    /// [`Connector::capabilities`].
+    fn capabilities(&self) -> Capabilities;
+    /// JSON Schema of [`Connector::Config`].
+    fn schema(&self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema;
+    /// Reads and lints the settings below `node` (without its `type` key).
+    fn validate(&self, node: &Node) -> Result<Vec<String>, crate::yaml::ConfigError>;
+    /// Reads the settings and connects. `Err(Err(_))` is a configuration error with its position.
+    fn connect(&self, node: &Node, context: &ConnectContext) -> Result<Arc<dyn Destination>>;
+}
+
+impl<C: Connector> ErasedConnector for C {
+    fn name(&self) -> &'static str {
+        C::NAME
+    }
+
+    fn summary(&self) -> &'static str {
+        C::SUMMARY
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Connector::capabilities(self)
+    }
+
+    fn schema(&self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        C::Config::json_schema(generator)
+    }
+
+    fn validate(&self, node: &Node) -> Result<Vec<String>, crate::yaml::ConfigError> {
+        let config: C::Config = crate::yaml::from_node(node)?;
+        Ok(self.lint(&config))
+    }
+
+    fn connect(&self, node: &Node, context: &ConnectContext) -> Result<Arc<dyn Destination>> {
+        let config: C::Config = crate::yaml::from_node(node)?;
+        Connector::connect(self, config, context)
+    }
+}
+
+/// Who claims a stream: one sync of one state store. Two projects that name their syncs alike differ in `store`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Owner {
+    /// Random id of the state store, made when the store was made.
+    pub store: String,
+    /// Name of the sync.
+    pub sync: String,
+}
+
+/// What a destination remembers of a stream, in a row beside it; written by [`Destination::stamp`] and, within the
+/// publishing transaction, by [`Writer::publish`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    /// Whose stream it is.
+    pub owner: Owner,
+    /// The run that last stamped the stream.
+    pub generation: u64,
+    /// The run that last published, and how many batches it published; `None` before the first.
+    pub published: Option<Published>,
+    /// The physical identity of the table *now* (PostgreSQL: oid and relfilenode), so that a dropped, recreated or
+    /// truncated table shows; `None` where the table is absent.
+    pub table: Option<String>,
+    /// [`table`](Self::table) as it was at the last publication; another value now means that the table was dropped,
+    /// recreated, truncated or rewritten since.
+    pub published_table: Option<String>,
+    /// Whether Tapline created the table.
+    pub created: bool,
+}
+
+/// The last publication on a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The run that published.
+    pub generation: u64,
+    /// How many batches: those with `seq < batches` are visible.
+    pub batches: u64,
+}
+
+/// A stream as it stands at the destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StreamInfo {
+    /// Its full name.
+    pub name: StreamName,
+    /// Its fields, in order.
+    pub fields: Vec<FieldInfo>,
+}
+
+/// A field of a destination stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldInfo {
+    /// Name.
+    pub name: String,
+    /// Type in the destination's own words.
+    pub data_type: String,
+    /// Whether a row without it is refused.
+    pub required: bool,
+}
+
+/// How a run changes a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// Only the rows written change.
+    Incremental,
+    /// Afterwards the stream equals the rows written, whoever wrote what was there: [`Op::Insert`](crate::Op::Insert)
+    /// and [`Op::Update`](crate::Op::Update) act as [`Op::Upsert`](crate::Op::Upsert). A key that was written but
+    /// rejected or retracted is no leftover: a row that is there under it stays as it was.
+    Full {
+        /// Rows that Tapline did not deliver may go.
+        replace_existing: bool,
+    },
+}
+
+/// What one run writes to.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The stream.
+    pub stream: StreamName,
+    /// Who writes; the marker must say the same.
+    pub owner: Owner,
+    /// The run's number; the marker must say the same when it publishes.
+    pub generation: u64,
+    /// The mapped fields: names and Arrow types.
+    pub schema: SchemaRef,
+    /// The key fields, a subset of the schema's names; empty only in a full refresh without a primary key.
+    pub key: Vec<String>,
+    /// How the stream changes.
+    pub refresh: Refresh,
+    /// Whether [`Writer::retract`] may be called. Where it is not, a new table can be loaded in place, which is faster.
+    pub retractable: bool,
+}
+
+/// A live connection to where rows go.
+///
+/// # Contract
+/// - Every method may be called by several runs at once, for different streams.
+/// - A stream has at most one marker. [`stamp`](Self::stamp) is the fence: after it returns, no run with a lower
+///   generation can publish to the stream.
+/// - Errors never carry secrets or cell values; a server's `DETAIL` is dropped.
+#[async_trait]
+pub trait Destination: Send + Sync {
+    /// Where rows go, without secrets: kind, host, port, database. Part of the identity of what was delivered.
+    fn identity(&self) -> String;
+
+    /// Tests the connection step by step; stops at the first step that fails.
+    async fn check(&self) -> Vec<CheckStep>;
+
+    /// The streams that are there, for mapping.
+    async fn streams(&self) -> Result<Vec<StreamInfo>>;
+
+    /// The marker of a stream, `None` where there is none. Changes nothing.
+    async fn marker(&self, stream: &StreamName) -> Result<Option<Marker>>;
+
+    /// Whether the stream holds any row; `None` where the stream does not exist. Changes nothing.
+    async fn holds_rows(&self, stream: &StreamName) -> Result<Option<bool>>;
+
+    /// Waits out a publication in flight, then writes owner and generation into the marker in a committed
+    /// transaction; makes the marker where it is absent, and keeps what it says of the last publication only where
+    /// the owner stays the same. Sweeps away staging areas of lower generations of the stream.
+    async fn stamp(&self, stream: &StreamName, owner: &Owner, generation: u64) -> Result<()>;
+
+    /// The outcomes recorded beside the marker by the publication of `generation`, for recovery.
+    async fn outcomes(&self, stream: &StreamName, generation: u64) -> Result<Vec<RowOutcome>>;
+
+    /// Checks that the stream can take the target's fields (an existing table's columns, types, unique index), makes
+    /// an invisible staging area, and returns the pen. Nothing becomes visible.
+    async fn open(&self, target: Target) -> Result<Box<dyn Writer>>;
+}
+
+/// One run's pen. Dropping it without [`publish`](Self::publish) leaves nothing visible; what it staged is swept by
+/// [`abort`](Self::abort) or by the next [`Destination::stamp`].
+#[async_trait]
+pub trait Writer: Send {
+    /// Takes a batch into the invisible staging area. Batches come in the order of `seq`.
+    async fn write(&mut self, batch: ChangeBatch) -> Result<Receipt>;
+
+    /// Takes rows back that were staged, such as all rows of a key that turned out to be duplicated. Rows that `write`
+    /// rejected may be among them. An error unless [`Target::retractable`].
+    async fn retract(&mut self, rows: &[RowId]) -> Result<()>;
+
+    /// Makes everything staged visible in one step. `staged` are the rows per seq that must be there (without those
+    /// that `write` rejected or that were retracted): a difference is an error and nothing changes. The marker must
+    /// hold exactly the target's owner and generation. Applies deletes, then updates, then inserts; records every
+    /// outcome other than applied beside the marker, those of `write` among them. The receipt is durable, and its
+    /// outcomes are those that no receipt of `write` has named.
+    async fn publish(&mut self, staged: &[u64]) -> Result<Receipt>;
+
+    /// Drops the staging area. Nothing has happened.
+    async fn abort(&mut self) -> Result<()>;
+}

@@ -1,0 +1,39 @@
+//! The vocabulary of Tapline and the promises between its parts: configuration, change batches and receipts,
+//! destinations, state stores, run reports, errors, secrets.
+//! Not here: anything that needs a query engine, a database driver or a web framework.
+//! Called by every other crate; depends on none of them.
+
+pub mod batch;
+pub mod check;
+pub mod codes;
+pub mod config;
+pub mod destination;
+pub mod duration;
+pub mod error;
+pub mod event;
+pub mod report;
+pub mod secret;
+pub mod state;
+pub mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod values;
+pub mod yaml;
+
+pub use batch::{ChangeBatch, Op, Outcome, Receipt, RowId, RowOutcome};
+pub use check::{CheckReport, CheckStep, CheckSteps};
+pub use codes::{Class, Code};
+pub use destination::{
+    Capabilities, ConnectContext, Connector, Destination, ErasedConnector, FieldInfo, Marker, Owner, Published,
+    Refresh, StreamInfo, Target, Writer,
+};
+pub use error::{Blame, Error, ErrorReport, Result, Retry};
+pub use event::{EventSink, Phase, RunEvent, SharedSink, Silent};
+pub use report::{FileCounts, RowCounts, RunReport, RunStatus, SourceRowCounts};
+pub use secret::Secret;
+pub use state::{Checkpoint, Commit, Holder, Intent, Lease, Reject, SourceReject, StateStore};
+pub use stream::StreamName;
+
+/// The number of Tapline's own semantics: raised when the same settings and files may give other rows than before, so
+/// that no run takes an older version's work for its own.
+pub const SEMANTICS_VERSION: u32 = 1;

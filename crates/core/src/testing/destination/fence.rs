@@ -1,0 +1,154 @@
+//! Markers, generations, recorded outcomes: what keeps two runs apart and lets a run be recovered.
+
+use super::values::two;
+use crate::testing::bench::{Bench, codes, error_code, owner, texts};
+use crate::{Op, Owner, Refresh, RowId};
+
+const INCREMENTAL: Refresh = Refresh::Incremental;
+
+/// Stamping again with the same generation changes nothing.
+pub async fn stamping_twice_is_stamping_once(bench: &Bench) {
+    assert_eq!(bench.destination.marker(&bench.stream).await.unwrap(), None);
+    bench.destination.stamp(&bench.stream, &owner(), 4).await.unwrap();
+    let once = bench.marker().await;
+    assert_eq!((once.owner.clone(), once.generation, once.published), (owner(), 4, None));
+    assert_eq!((once.table.clone(), once.created), (None, false));
+    bench.destination.stamp(&bench.stream, &owner(), 4).await.unwrap();
+    assert_eq!(bench.marker().await, once);
+    bench.destination.stamp(&bench.stream, &owner(), 7).await.unwrap();
+    assert_eq!(bench.marker().await.generation, 7);
+}
+
+/// A run that was overtaken before it stamped is told so.
+pub async fn a_lower_generation_cannot_stamp(bench: &Bench) {
+    bench.destination.stamp(&bench.stream, &owner(), 7).await.unwrap();
+    assert_eq!(error_code(bench.destination.stamp(&bench.stream, &owner(), 6).await), "DEST-007");
+    assert_eq!(bench.marker().await.generation, 7);
+}
+
+/// After a stamp, no run of a lower generation can publish, however far it had come.
+pub async fn a_later_generation_fences_off(bench: &Bench) {
+    for existing in [false, true] {
+        let generation = 2 * u64::from(existing) + 1;
+        let schema = two(&[], &[]).schema();
+        let mut stalled = bench.open(bench.target(generation, INCREMENTAL, &["id"], schema)).await.unwrap();
+        stalled.write(Op::Upsert, two(&[9], &["stalled"])).await.unwrap();
+        let rows = two(&[1], &["later"]);
+        bench.deliver(generation + 1, INCREMENTAL, &["id"], vec![(Op::Upsert, rows)]).await.unwrap();
+        assert_eq!(error_code(stalled.publish().await), "DEST-007");
+        stalled.writer.abort().await.unwrap();
+        assert_eq!(bench.select("id, v").await, texts(&[&["1", "later"]]));
+        assert_eq!(bench.marker().await.published.unwrap().generation, generation + 1);
+    }
+}
+
+/// A stream that another sync or store took over is lost to the first, whatever the generations say.
+pub async fn another_owner_fences_off(bench: &Bench) {
+    bench.deliver(5, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
+    let mut first = bench.open(bench.target(6, INCREMENTAL, &["id"], two(&[], &[]).schema())).await.unwrap();
+    first.write(Op::Upsert, two(&[2], &["b"])).await.unwrap();
+    let other = Owner { store: "another store".into(), sync: "sync".into() };
+    bench.destination.stamp(&bench.stream, &other, 6).await.unwrap();
+    let marker = bench.marker().await;
+    assert_eq!((marker.owner, marker.generation, marker.published), (other.clone(), 6, None));
+    assert_eq!(marker.published_table, None, "what another owner published is forgotten");
+    assert_eq!(error_code(first.publish().await), "DEST-007");
+    assert_eq!(bench.select("id, v").await, texts(&[&["1", "a"]]));
+    // Generations count within one store: a lower one of another owner takes over.
+    bench.destination.stamp(&bench.stream, &owner(), 1).await.unwrap();
+    assert_eq!(bench.marker().await.generation, 1);
+}
+
+/// The marker says who published what, how much of it, and into which table.
+pub async fn the_marker_tells_of_the_publication(bench: &Bench) {
+    let batches = vec![(Op::Upsert, two(&[1], &["a"])), (Op::Upsert, two(&[2], &["b"]))];
+    bench.deliver(3, INCREMENTAL, &["id"], batches).await.unwrap();
+    let marker = bench.marker().await;
+    assert_eq!((marker.owner.clone(), marker.generation), (owner(), 3));
+    let published = marker.published.unwrap();
+    assert_eq!((published.generation, published.batches), (3, 2));
+    assert!(marker.created, "the run made the table");
+    assert!(marker.table.is_some());
+    assert_eq!(marker.table, marker.published_table);
+    // A run that only stamps leaves the last publication as it was.
+    bench.destination.stamp(&bench.stream, &owner(), 4).await.unwrap();
+    let stamped = bench.marker().await;
+    assert_eq!((stamped.generation, stamped.published), (4, marker.published));
+    assert_eq!(stamped.published_table, marker.published_table);
+}
+
+/// A table that was dropped and made anew is another table, and not ours.
+pub async fn a_recreated_table_shows(bench: &Bench) {
+    bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
+    bench.execute("DROP TABLE {t}").await;
+    let dropped = bench.marker().await;
+    assert_eq!((dropped.table, dropped.created), (None, false));
+    bench.execute("CREATE TABLE {t} (id bigint NOT NULL PRIMARY KEY, v text)").await;
+    let recreated = bench.marker().await;
+    assert_ne!(recreated.table, recreated.published_table);
+    assert!(!recreated.created);
+}
+
+/// Recovery reads beside the marker which rows a publication did not apply.
+pub async fn outcomes_are_recorded(bench: &Bench) {
+    bench.execute("CREATE TABLE {t} (id bigint NOT NULL PRIMARY KEY, v text CHECK (v <> 'bad'))").await;
+    bench.execute("INSERT INTO {t} VALUES (1, 'a')").await;
+    assert_eq!(bench.destination.outcomes(&bench.stream, 1).await.unwrap(), []);
+    let batches = vec![(Op::Insert, two(&[1, 2, 3], &["there", "b", "bad"])), (Op::Update, two(&[7], &["absent"]))];
+    let delivered = bench.deliver(1, INCREMENTAL, &["id"], batches).await.unwrap();
+    assert_eq!(delivered.codes(), [(0, 0, "ROW-003"), (0, 2, "ROW-002"), (1, 0, "skipped")]);
+    let recorded = bench.destination.outcomes(&bench.stream, 1).await.unwrap();
+    assert_eq!(recorded, delivered.outcomes);
+    // Those of the next publication take their place.
+    bench.deliver(2, INCREMENTAL, &["id"], vec![(Op::Update, two(&[8], &["absent"]))]).await.unwrap();
+    let recorded = bench.destination.outcomes(&bench.stream, 2).await.unwrap();
+    assert_eq!(codes(&recorded), [(0, 0, "skipped")]);
+    assert_eq!(bench.destination.outcomes(&bench.stream, 1).await.unwrap(), []);
+}
+
+/// Fewer or more staged rows than the run counted: nothing is published.
+pub async fn lost_rows_stop_the_publication(bench: &Bench) {
+    for existing in [false, true] {
+        let generation = 2 * u64::from(existing) + 1;
+        let schema = two(&[], &[]).schema();
+        let mut run = bench.open(bench.target(generation, INCREMENTAL, &["id"], schema)).await.unwrap();
+        run.write(Op::Upsert, two(&[1, 2], &["a", "b"])).await.unwrap();
+        run.write(Op::Upsert, two(&[3], &["c"])).await.unwrap();
+        // The sum is right, the batches are not.
+        run.staged = vec![1, 2];
+        assert_eq!(error_code(run.publish().await), "DEST-008");
+        run.writer.abort().await.unwrap();
+        assert!(bench.marker().await.published.is_none_or(|published| published.generation < generation));
+        if existing {
+            assert_eq!(bench.select("id, v").await, texts(&[&["9", "i"]]));
+        } else {
+            assert_eq!(bench.destination.holds_rows(&bench.stream).await.unwrap(), None);
+            let rows = two(&[9], &["i"]);
+            bench.deliver(generation + 1, INCREMENTAL, &["id"], vec![(Op::Upsert, rows)]).await.unwrap();
+        }
+    }
+}
+
+/// Rows that were taken back are not there, the others are.
+pub async fn retracted_rows_are_not_published(bench: &Bench) {
+    for generation in [1, 2] {
+        let mut target = bench.target(generation, INCREMENTAL, &["id"], two(&[], &[]).schema());
+        target.retractable = true;
+        let mut run = bench.open(target).await.unwrap();
+        run.write(Op::Upsert, two(&[1, 2, 3], &["a", "b", "c"])).await.unwrap();
+        run.retract(&[RowId { seq: 0, ordinal: 1 }]).await.unwrap();
+        run.write(Op::Upsert, two(&[4, 2], &["d", "again"])).await.unwrap();
+        run.retract(&[RowId { seq: 1, ordinal: 1 }]).await.unwrap();
+        let delivered = run.publish().await.unwrap();
+        assert_eq!(delivered.codes(), []);
+        assert_eq!(bench.select("id, v").await, texts(&[&["1", "a"], &["3", "c"], &["4", "d"]]));
+    }
+}
+
+/// A run that did not say that it takes rows back does not.
+pub async fn retraction_must_be_announced(bench: &Bench) {
+    let mut run = bench.open(bench.target(1, INCREMENTAL, &["id"], two(&[], &[]).schema())).await.unwrap();
+    run.write(Op::Upsert, two(&[1], &["a"])).await.unwrap();
+    assert!(run.writer.retract(&[RowId { seq: 0, ordinal: 0 }]).await.is_err());
+    run.writer.abort().await.unwrap();
+}

@@ -1,0 +1,72 @@
+//! The conformance suite of [`Destination`](crate::Destination): one function per demand, for SQL destinations.
+//! Not here: what only one kind of destination does, which its own tests say.
+//! Called through [`destination_conformance!`](crate::destination_conformance).
+
+mod delivery;
+mod fence;
+mod refresh;
+mod values;
+
+pub use delivery::*;
+pub use fence::*;
+pub use refresh::*;
+pub use values::*;
+
+/// Makes one `#[tokio::test]` per demand. `$setup` is an async function from the demand's name to `Option<Bench>`; with
+/// `None` the demand is not tested, and the function says so.
+#[macro_export]
+macro_rules! destination_conformance {
+    ($setup:path) => {
+        $crate::destination_conformance!(@each $setup:
+            a_run_without_rows_makes_the_table
+            a_run_of_empty_batches_publishes
+            rows_of_many_batches_arrive
+            nulls_and_unicode_are_kept
+            nul_in_a_text_is_kept_or_rejected
+            every_type_is_taken
+            a_composite_key_tells_rows_apart
+            values_that_do_not_fit_are_rejected
+            a_bad_row_stands_alone
+            a_bad_row_is_found_among_many
+            an_upsert_adds_and_changes
+            columns_that_are_not_mapped_keep_their_values
+            a_strict_insert_rejects_a_key_that_is_there
+            an_update_skips_a_key_that_is_absent
+            a_delete_removes_and_forgives
+            deletes_come_before_updates_and_updates_before_inserts
+            unique_values_change_places
+            missing_columns_are_named_at_once
+            a_missing_unique_index_is_named
+            a_column_without_a_value_is_named
+            nothing_is_visible_before_publish
+            abort_leaves_nothing
+            a_dropped_writer_leaves_nothing
+            two_streams_at_once
+            stamping_twice_is_stamping_once
+            a_lower_generation_cannot_stamp
+            a_later_generation_fences_off
+            another_owner_fences_off
+            the_marker_tells_of_the_publication
+            a_recreated_table_shows
+            outcomes_are_recorded
+            lost_rows_stop_the_publication
+            retracted_rows_are_not_published
+            retraction_must_be_announced
+            a_full_refresh_equals_its_rows
+            a_full_refresh_without_key_equals_its_rows
+            a_full_refresh_keeps_a_row_whose_new_version_is_rejected
+            rows_of_others_stop_a_full_refresh
+            a_reader_sees_the_old_rows_or_the_new
+        );
+    };
+    (@each $setup:path: $($demand:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $demand() {
+                if let Some(bench) = $setup(stringify!($demand)).await {
+                    $crate::testing::destination::$demand(&bench).await;
+                }
+            }
+        )*
+    };
+}

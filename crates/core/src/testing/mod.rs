@@ -1,0 +1,6 @@
+//! The conformance suites: what an implementer of a promise must do, said in code.
+//! Not here: the promises' own words, which stand with the traits.
+//! Called by the tests of the crates that implement them; compiled only with the feature `testing`.
+
+pub mod bench;
+pub mod destination;

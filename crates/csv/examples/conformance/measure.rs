@@ -1,0 +1,246 @@
+//! The measures themselves; each returns its report as text.
+//! Reading files is the business of `tables`.
+//! Called by the subcommands of this example and by the conformance tests.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::Value;
+use tapline_csv::{CsvOptions, OneOrMany, Sample, detect};
+
+use crate::tables::{self, Table};
+
+fn read_lines(path: &Path) -> Result<Vec<Value>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("reading {}: {error}", path.display()))?;
+    text.lines().map(|line| serde_json::from_str(line).map_err(|error| format!("reading {}: {error}", path.display()))).collect()
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("reading {}: {error}", path.display()))
+}
+
+/// Delimiter and quote right, per set of annotated files.
+pub fn dialect_scores(directory: &Path, files: &Path) -> Result<BTreeMap<String, (usize, usize, Vec<String>)>, String> {
+    let mut sets: BTreeMap<String, (usize, usize, Vec<String>)> = BTreeMap::new();
+    for truth in read_lines(&directory.join("truth.jsonl"))? {
+        let text = |key: &str| truth[key].as_str().unwrap_or_default().to_owned();
+        if truth["present"] != true {
+            continue;
+        }
+        let bytes = read_file(&files.join(text("set")).join(text("file")))?;
+        let cut = bytes.len().min(1 << 20);
+        let sample = Sample { name: &text("file"), bytes: &bytes[..cut], complete: cut == bytes.len() };
+        let detection = detect(&[sample], &CsvOptions::default()).map_err(|error| error.to_string())?;
+        let dialect = detection.format.dialect;
+        let quote = dialect.quote.unwrap_or('"').to_string();
+        let wanted = truth["quote"].as_str().unwrap_or("\"");
+        let right = dialect.delimiter == text("delimiter") && quote == wanted;
+        let mut names = vec![text("set")];
+        names.extend(["codec", "messy"].iter().filter(|flag| truth[**flag] == true).map(|flag| format!("{}-{flag}", text("set"))));
+        for name in names {
+            let (hits, total, misses) = sets.entry(name).or_default();
+            *total += 1;
+            *hits += usize::from(right);
+            if !right {
+                misses.push(format!("{}: {:?} {quote:?} for {:?} {wanted:?}", text("file"), dialect.delimiter, text("delimiter")));
+            }
+        }
+    }
+    Ok(sets)
+}
+
+pub fn dialect(directory: &Path, files: &Path) -> Result<String, String> {
+    let mut report = String::new();
+    for (name, (hits, total, misses)) in dialect_scores(directory, files)? {
+        let _ = writeln!(report, "{name}: {hits} of {total} ({:.2} %)", 100.0 * hits as f64 / total as f64);
+        if !name.ends_with("codec") && !name.ends_with("messy") {
+            misses.iter().for_each(|miss| drop(writeln!(report, "    {miss}")));
+        }
+    }
+    Ok(report)
+}
+
+/// Reads every file of a pollock directory and writes what was read.
+pub fn pollock(bench: &Path, output: &Path, given: bool, typed: bool) -> Result<String, String> {
+    std::fs::create_dir_all(output).map_err(|error| error.to_string())?;
+    let mut count = 0;
+    for entry in std::fs::read_dir(bench.join("csv")).map_err(|error| error.to_string())? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut options = CsvOptions { all_varchar: Some(!typed), ..CsvOptions::default() };
+        if given {
+            let text = read_file(&bench.join("parameters").join(format!("{name}_parameters.json")))?;
+            set_given(&mut options, &serde_json::from_slice(&text).map_err(|error| error.to_string())?);
+        }
+        let target = output.join(format!("{name}_converted.csv"));
+        match tables::read(&name, &read_file(&path)?, &options) {
+            Ok(table) => {
+                let names: Vec<&str> = table.format.columns.iter().map(|column| column.header_name.as_deref().unwrap_or(&column.name)).collect();
+                std::fs::write(target, tables::to_csv(&names, &table.rows, false)).map_err(|error| error.to_string())?;
+            }
+            Err(message) => drop(std::fs::write(target, format!("Application Error\n{message}\n"))),
+        }
+        count += 1;
+    }
+    Ok(format!("{count} files written"))
+}
+
+/// The benchmark's description of a dialect as settings.
+fn set_given(options: &mut CsvOptions, parameters: &Value) {
+    let text = |key: &str| parameters[key].as_str().map(str::to_owned);
+    options.delim = text("delimiter").filter(|delimiter| !delimiter.is_empty());
+    options.quote = text("quotechar");
+    options.escape = text("escapechar").filter(|escape| !escape.is_empty());
+    options.encoding = text("encoding").filter(|encoding| encoding != "ascii");
+    options.header = parameters["header_lines"].as_u64().map(|lines| lines > 0);
+    options.skip = parameters["preamble_lines"].as_u64();
+}
+
+/// How a file's rows compare with DuckDB's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// The same names, rows and values.
+    Equal,
+    /// The same rows; some values are spelled as in the file where DuckDB changed their spelling.
+    Respelled,
+    /// DuckDB refuses the file.
+    DuckDbFails,
+    /// The expected text is not in the oracle.
+    Unknown,
+    /// Something else; says what.
+    Different(String),
+}
+
+/// Compares one table with the oracle's record of it.
+pub fn compare(table: &Table, expected: &Value) -> Verdict {
+    let Some(text) = expected["csv"].as_str() else {
+        return if Some(table.rows.len() as u64) == expected["rows"].as_u64() { Verdict::Unknown } else { Verdict::Different(format!("{} rows for {}", table.rows.len(), expected["rows"])) };
+    };
+    let wanted = records(text);
+    let names: Vec<&str> = table.format.columns.iter().map(|column| column.name.as_str()).collect();
+    let Some((header, wanted)) = wanted.split_first() else { return Verdict::Unknown };
+    if names.len() != header.len() {
+        return Verdict::Different(format!("{} columns for {}", names.len(), header.len()));
+    }
+    if table.rows.len() != wanted.len() {
+        return Verdict::Different(format!("{} rows for {}", table.rows.len(), wanted.len()));
+    }
+    if names.iter().zip(header).any(|(name, wanted)| Some(*name) != wanted.as_deref()) {
+        return Verdict::Different(format!("names {names:?} for {header:?}"));
+    }
+    let mut respelled = false;
+    for (number, (row, wanted)) in table.rows.iter().zip(wanted).enumerate() {
+        for ((cell, wanted), name) in row.iter().zip(wanted).zip(&names) {
+            if cell == wanted {
+                continue;
+            }
+            if same_value(cell.as_deref().unwrap_or_default(), wanted.as_deref().unwrap_or_default()) {
+                respelled = true;
+                continue;
+            }
+            return Verdict::Different(format!("row {number} column {name}: {cell:?} for {wanted:?}"));
+        }
+    }
+    if respelled { Verdict::Respelled } else { Verdict::Equal }
+}
+
+/// Equal as numbers, or equal but for punctuation of dates.
+fn same_value(ours: &str, theirs: &str) -> bool {
+    if ours == theirs {
+        return true;
+    }
+    if let (Ok(ours), Ok(theirs)) = (ours.parse::<f64>(), theirs.parse::<f64>()) {
+        return ours == theirs;
+    }
+    let digits = |text: &str| {
+        let mut groups: Vec<String> = text.split(|character: char| !character.is_ascii_digit()).filter(|group| !group.is_empty()).map(|group| group.trim_start_matches('0').to_owned()).collect();
+        groups.retain(|group| !group.is_empty());
+        groups.sort();
+        groups
+    };
+    let boolean = |text: &str| matches!(text.to_ascii_lowercase().as_str(), "t" | "true").then_some(true).or(matches!(text.to_ascii_lowercase().as_str(), "f" | "false").then_some(false));
+    if let (Some(ours), Some(theirs)) = (boolean(ours), boolean(theirs)) {
+        return ours == theirs;
+    }
+    theirs.starts_with(|character: char| character.is_ascii_digit()) && theirs.contains(['-', ':']) && digits(ours) == digits(theirs)
+}
+
+/// Splits CSV as DuckDB writes it.
+fn records(text: &str) -> Vec<Vec<Option<String>>> {
+    let (mut rows, mut row, mut cell, mut quoted, mut inside) = (Vec::new(), Vec::new(), String::new(), false, false);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if inside && characters.peek() == Some(&'"') => {
+                cell.push('"');
+                characters.next();
+            }
+            '"' => {
+                inside = !inside;
+                quoted = true;
+            }
+            ',' | '\n' if !inside => {
+                let text = std::mem::take(&mut cell);
+                row.push((quoted || !text.is_empty()).then_some(text));
+                quoted = false;
+                if character == '\n' {
+                    rows.push(std::mem::take(&mut row));
+                }
+            }
+            other => cell.push(other),
+        }
+    }
+    rows
+}
+
+/// Verdicts for all files of the oracle, default mode.
+pub fn oracle_verdicts(directory: &Path, filter: &str) -> Result<Vec<(String, Verdict, Option<Table>)>, String> {
+    let mut verdicts = Vec::new();
+    for expected in read_lines(&directory.join("oracle.jsonl"))? {
+        let file = expected["file"].as_str().unwrap_or_default();
+        if expected["mode"] != "default" || !file.contains(filter) {
+            continue;
+        }
+        let bytes = read_file(&directory.join("files").join(file))?;
+        // DuckDB reads a quoted empty field as NULL unless told otherwise; the comparison is not about that.
+        let options = CsvOptions { allow_quoted_nulls: Some(true), nullstr: Some(OneOrMany::One(String::new())), ..CsvOptions::default() };
+        let result = tables::read(file, &bytes, &options);
+        let verdict = match (&result, expected["duckdb"] == "ok") {
+            (_, false) => Verdict::DuckDbFails,
+            (Ok(table), true) => compare(table, &expected),
+            (Err(message), true) => Verdict::Different(message.clone()),
+        };
+        verdicts.push((file.to_owned(), verdict, result.ok()));
+    }
+    Ok(verdicts)
+}
+
+pub fn oracle(directory: &Path, filter: &str) -> Result<String, String> {
+    let (mut report, mut tally) = (String::new(), BTreeMap::<String, usize>::new());
+    for (file, verdict, table) in oracle_verdicts(directory, filter)? {
+        let label = match &verdict {
+            Verdict::Different(why) => {
+                let dialect = table.map(|table| format!("{} rejects, {:?}", table.rejects.len(), table.format.dialect)).unwrap_or_default();
+                let _ = writeln!(report, "{file}: {why} ({dialect})");
+                "different".to_owned()
+            }
+            other => format!("{other:?}"),
+        };
+        *tally.entry(label).or_default() += 1;
+    }
+    let _ = writeln!(report, "{tally:?}");
+    Ok(report)
+}
+
+pub fn show(file: &Path, options: &str) -> Result<String, String> {
+    let options: CsvOptions = serde_json::from_str(options).map_err(|error| error.to_string())?;
+    let table = tables::read(&file.to_string_lossy(), &read_file(file)?, &options)?;
+    let mut report = String::new();
+    let _ = writeln!(report, "{:#?}\n{:#?}", table.format.dialect, table.reasons);
+    let _ = writeln!(report, "{}", table.format.columns.iter().map(|column| format!("{:?} {}", column.name, column.data_type)).collect::<Vec<_>>().join(", "));
+    table.rows.iter().take(10).for_each(|row| drop(writeln!(report, "{row:?}")));
+    table.rejects.iter().take(10).for_each(|reject| drop(writeln!(report, "{reject:?}")));
+    let _ = writeln!(report, "{:?}", table.counts);
+    Ok(report)
+}

@@ -1,0 +1,121 @@
+//! Reads a whole file the way a caller does and writes the result as CSV text.
+//! Measuring lives next door; nothing here knows about the material that is measured.
+//! Used by every subcommand and by the conformance tests.
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use tapline_csv::{Compression, CsvOptions, DecodeError, Decoder, LineCounts, LineReject, Sample, TableFormat, detect};
+
+/// Bytes of a file that detection sees.
+const SAMPLE_BYTES: usize = 1 << 20;
+
+/// A file that was read to its end.
+pub struct Table {
+    pub format: TableFormat,
+    pub reasons: Vec<String>,
+    /// Cells as DuckDB prints them; `None` is NULL.
+    pub rows: Vec<Vec<Option<String>>>,
+    pub rejects: Vec<LineReject>,
+    pub counts: LineCounts,
+}
+
+/// Reads a file, compressed or not.
+pub fn read(name: &str, bytes: &[u8], options: &CsvOptions) -> Result<Table, String> {
+    let compression = Compression::resolve(options, name, bytes);
+    let plain = compression.decompress_prefix(bytes, 1 << 30).map_err(|error| error.to_string())?;
+    let sample = Sample { name, bytes: &plain[..plain.len().min(SAMPLE_BYTES)], complete: plain.len() <= SAMPLE_BYTES };
+    let detection = detect(&[sample], options).map_err(|error| error.to_string())?;
+    let mut format = detection.format;
+    loop {
+        match read_once(name, &plain, &format, options) {
+            Ok((rows, rejects, counts)) => return Ok(Table { format, reasons: detection.reasons, rows, rejects, counts }),
+            Err(DecodeError::Widen(widen)) => format.widen(&widen),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+type Read = (Vec<Vec<Option<String>>>, Vec<LineReject>, LineCounts);
+
+fn read_once(name: &str, plain: &[u8], format: &TableFormat, options: &CsvOptions) -> Result<Read, DecodeError> {
+    let mut decoder = Decoder::new(name, format, options)?;
+    let (mut rows, mut rejects) = (Vec::new(), Vec::new());
+    for piece in plain.chunks(1 << 16) {
+        decoder.push(piece)?;
+        rows.extend(std::iter::from_fn(|| decoder.next_batch()).flat_map(|batch| cells(&batch)));
+        rejects.extend(decoder.take_rejects());
+    }
+    decoder.finish()?;
+    rows.extend(std::iter::from_fn(|| decoder.next_batch()).flat_map(|batch| cells(&batch)));
+    rejects.extend(decoder.take_rejects());
+    Ok((rows, rejects, decoder.counts()))
+}
+
+fn cells(batch: &RecordBatch) -> Vec<Vec<Option<String>>> {
+    let columns: Vec<Vec<Option<String>>> = batch.columns().iter().map(column).collect();
+    (0..batch.num_rows()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect()
+}
+
+/// A column's values as DuckDB's cast to VARCHAR gives them.
+fn column(array: &ArrayRef) -> Vec<Option<String>> {
+    let shown = FormatOptions::new().with_display_error(true);
+    let formatter = ArrayFormatter::try_new(array, &shown).ok();
+    let text = |row: usize| formatter.as_ref().map(|formatter| formatter.value(row).to_string()).unwrap_or_default();
+    let value = |row: usize| match array.data_type() {
+        DataType::Float64 => double(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Timestamp(_, Some(_)) => fraction(&text(row).replace('T', " ").replace('Z', "")) + "+00",
+        DataType::Timestamp(_, None) => fraction(&text(row).replace('T', " ")),
+        DataType::Time64(_) => fraction(&text(row)),
+        _ => text(row),
+    };
+    (0..array.len()).map(|row| array.is_valid(row).then(|| value(row))).collect()
+}
+
+/// Fractions of seconds without zeros at their end.
+fn fraction(text: &str) -> String {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
+}
+
+fn double(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    let text = format!("{value:?}");
+    match text.split_once('e') {
+        Some((mantissa, exponent)) => {
+            let (sign, digits) = exponent.strip_prefix('-').map_or(("+", exponent), |digits| ("-", digits));
+            format!("{}e{sign}{digits:0>2}", mantissa.trim_end_matches(".0"))
+        }
+        None => text,
+    }
+}
+
+/// A table as CSV the way DuckDB's COPY writes it, or with NULL and the empty string alike.
+pub fn to_csv(names: &[&str], rows: &[Vec<Option<String>>], distinguish_null: bool) -> String {
+    let mut output = String::new();
+    let header: Vec<Option<String>> = names.iter().map(|name| Some((*name).to_owned())).collect();
+    for row in std::iter::once(&header).chain(rows) {
+        for (position, cell) in row.iter().enumerate() {
+            if position > 0 {
+                output.push(',');
+            }
+            match cell.as_deref() {
+                None => {}
+                Some("") => output.push_str(if distinguish_null { "\"\"" } else { "" }),
+                Some(text) if text.contains([',', '"', '\n', '\r']) => {
+                    output.push('"');
+                    output.push_str(&text.replace('"', "\"\""));
+                    output.push('"');
+                }
+                Some(text) => output.push_str(text),
+            }
+        }
+        // A lone NULL would be a blank line.
+        if row.len() == 1 && row[0].as_deref().unwrap_or_default().is_empty() && !distinguish_null {
+            output.push_str("\"\"");
+        }
+        output.push('\n');
+    }
+    output
+}

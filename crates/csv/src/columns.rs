@@ -1,0 +1,271 @@
+//! Turns the fields of one column into an Arrow array, exactly: what does not fit is reported, never changed.
+//! Finding fields happens in `scanner`; what becomes of a misfit is decided in `decoder`.
+//! Called by the decoder once per batch and column; nothing is allocated per cell.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, StringArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow::error::ArrowError;
+
+use crate::dialect::CsvColumn;
+use crate::numbers::{self, Fidelity, NumberStyle};
+use crate::options::CsvOptions;
+use crate::scanner::{FieldKind, FieldSpan, Syntax, unescape};
+use crate::temporal::{self, TemporalFormat};
+use crate::types::CsvType;
+
+/// Which fields are NULL.
+#[derive(Debug, Clone)]
+pub(crate) struct NullRule {
+    /// `None`: just the empty unquoted field.
+    texts: Option<Vec<Vec<u8>>>,
+    quoted: bool,
+}
+
+impl NullRule {
+    pub(crate) fn new(options: &CsvOptions) -> NullRule {
+        let texts = options.nullstr.as_ref().map(|texts| texts.as_slice().iter().map(|text| text.as_bytes().to_vec()).collect());
+        NullRule { texts, quoted: options.allow_quoted_nulls.unwrap_or(false) }
+    }
+
+    #[inline]
+    pub(crate) fn is_null(&self, text: &[u8], kind: FieldKind) -> bool {
+        match kind {
+            FieldKind::Missing => true,
+            FieldKind::Quoted | FieldKind::Escaped if !self.quoted => false,
+            _ => match &self.texts {
+                None => text.is_empty(),
+                Some(texts) => texts.iter().any(|null| null == text),
+            },
+        }
+    }
+}
+
+/// A column's fields within a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Cells<'a> {
+    pub data: &'a [u8],
+    /// All fields of the batch, row after row.
+    pub fields: &'a [FieldSpan],
+    /// Fields per row.
+    pub stride: usize,
+    /// Position of the column in a row; `None` where the file lacks the column.
+    pub position: Option<usize>,
+    pub rows: usize,
+    pub syntax: &'a Syntax,
+    pub nulls: &'a NullRule,
+    /// Empty fields are empty strings.
+    pub never_null: bool,
+}
+
+impl Cells<'_> {
+    /// Calls `visit` with every row's text, `None` for NULL.
+    #[inline]
+    fn for_each(&self, mut visit: impl FnMut(usize, Option<&[u8]>)) {
+        let Some(position) = self.position else {
+            (0..self.rows).for_each(|row| visit(row, None));
+            return;
+        };
+        let mut scratch = Vec::new();
+        for row in 0..self.rows {
+            let field = self.fields[row * self.stride + position];
+            let text = field.bytes(self.data);
+            let text = if field.kind == FieldKind::Escaped { unescape(text, self.syntax, &mut scratch) } else { text };
+            let null = self.nulls.is_null(text, field.kind) && !(self.never_null && field.kind != FieldKind::Missing);
+            visit(row, (!null).then_some(text));
+        }
+    }
+}
+
+/// An array and the rows whose values do not fit its type (they hold NULL).
+pub(crate) struct Built {
+    pub array: ArrayRef,
+    pub misfits: Vec<usize>,
+}
+
+/// Reads the values of one column.
+#[derive(Debug, Clone)]
+pub(crate) struct ColumnReader {
+    data_type: CsvType,
+    declared: bool,
+    style: NumberStyle,
+    temporal: TemporalFormat,
+}
+
+impl ColumnReader {
+    pub(crate) fn new(column: &CsvColumn, style: NumberStyle) -> ColumnReader {
+        ColumnReader { data_type: column.data_type, declared: column.declared, style, temporal: TemporalFormat::new(column.format.as_deref()) }
+    }
+
+    pub(crate) fn build(&self, cells: Cells<'_>) -> Result<Built, ArrowError> {
+        let spelled = self.declared;
+        match self.data_type {
+            CsvType::Varchar | CsvType::Json => strings(cells, |_| true),
+            CsvType::Uuid => strings(cells, is_uuid),
+            CsvType::Boolean if spelled => Ok(booleans(cells, |text| numbers::declared_boolean(text.trim_ascii()))),
+            CsvType::Boolean => Ok(booleans(cells, numbers::boolean)),
+            CsvType::BigInt if !spelled => self.numbers::<Int64Type>(cells, |text| numbers::bigint(text.trim_ascii())),
+            CsvType::Double if !spelled => self.numbers::<Float64Type>(cells, |text| numbers::double(text.trim_ascii_start(), Fidelity::Text, self.style.decimal)),
+            CsvType::TinyInt => self.integers::<Int8Type>(cells),
+            CsvType::SmallInt => self.integers::<Int16Type>(cells),
+            CsvType::Integer => self.integers::<Int32Type>(cells),
+            CsvType::BigInt => self.integers::<Int64Type>(cells),
+            CsvType::UTinyInt => self.integers::<UInt8Type>(cells),
+            CsvType::USmallInt => self.integers::<UInt16Type>(cells),
+            CsvType::UInteger => self.integers::<UInt32Type>(cells),
+            CsvType::UBigInt => self.integers::<UInt64Type>(cells),
+            CsvType::Float => self.numbers::<Float32Type>(cells, |text| numbers::float(text, self.style.decimal)),
+            CsvType::Double => self.numbers::<Float64Type>(cells, |text| numbers::double(text, Fidelity::Value, self.style.decimal)),
+            CsvType::HugeInt => self.decimals(cells, 38, 0),
+            CsvType::Decimal(precision, scale) => self.decimals(cells, precision, scale),
+            CsvType::Date => Ok(primitives::<Date32Type>(cells, |text| self.temporal.date(self.trimmed(text)))),
+            CsvType::Time => Ok(primitives::<Time64MicrosecondType>(cells, |text| temporal::time(self.trimmed(text)))),
+            CsvType::Timestamp => Ok(primitives::<TimestampMicrosecondType>(cells, |text| self.temporal.timestamp(self.trimmed(text), false))),
+            CsvType::TimestampSeconds => Ok(primitives::<TimestampSecondType>(cells, |text| self.instant(text, 1_000_000_000))),
+            CsvType::TimestampMilliseconds => Ok(primitives::<TimestampMillisecondType>(cells, |text| self.instant(text, 1_000_000))),
+            CsvType::TimestampNanoseconds => Ok(primitives::<TimestampNanosecondType>(cells, |text| self.instant(text, 1))),
+            CsvType::TimestampTz => {
+                let (array, misfits) = typed::<TimestampMicrosecondType>(cells, |text| self.temporal.timestamp(self.trimmed(text), true));
+                Ok(Built { array: Arc::new(array.with_timezone("UTC")), misfits })
+            }
+        }
+    }
+
+    /// The narrowest type of the lattice BIGINT → DOUBLE → VARCHAR that also holds the column's misfits.
+    pub(crate) fn wider_type(&self, cells: Cells<'_>) -> CsvType {
+        if self.data_type != CsvType::BigInt {
+            return CsvType::Varchar;
+        }
+        let mut all_numbers = true;
+        cells.for_each(|_, text| {
+            all_numbers &= text.is_none_or(|text| numbers::double(text.trim_ascii_start(), Fidelity::Text, self.style.decimal).is_some());
+        });
+        if all_numbers { CsvType::Double } else { CsvType::Varchar }
+    }
+
+    /// Spaces before a value are layout, behind it only where the type is declared (or BIGINT): what DuckDB takes for text stays text.
+    fn trimmed<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        if self.declared { text.trim_ascii() } else { text.trim_ascii_start() }
+    }
+
+    fn instant(&self, text: &[u8], unit: i128) -> Option<i64> {
+        let nanoseconds = self.temporal.timestamp_nanoseconds(self.trimmed(text), false)?;
+        (nanoseconds % unit == 0).then(|| i64::try_from(nanoseconds / unit).ok()).flatten()
+    }
+
+    fn integers<T: ArrowPrimitiveType>(&self, cells: Cells<'_>) -> Result<Built, ArrowError>
+    where
+        T::Native: TryFrom<i128>,
+    {
+        self.numbers::<T>(cells, |text| T::Native::try_from(numbers::integer(text)?).ok())
+    }
+
+    fn decimals(&self, cells: Cells<'_>, precision: u8, scale: i8) -> Result<Built, ArrowError> {
+        let mut scratch = Vec::new();
+        let (array, misfits) = typed::<Decimal128Type>(cells, |text| {
+            numbers::decimal(self.style.ungroup(self.trimmed(text), &mut scratch)?, precision, scale, self.style.decimal)
+        });
+        Ok(Built { array: Arc::new(array.with_precision_and_scale(precision, scale)?), misfits })
+    }
+
+    fn numbers<T: ArrowPrimitiveType>(&self, cells: Cells<'_>, parse: impl Fn(&[u8]) -> Option<T::Native>) -> Result<Built, ArrowError> {
+        if self.style.thousands.is_none() && !self.declared {
+            return Ok(primitives::<T>(cells, parse));
+        }
+        let mut scratch = Vec::new();
+        Ok(primitives::<T>(cells, |text| parse(self.style.ungroup(self.trimmed(text), &mut scratch)?)))
+    }
+}
+
+fn is_uuid(text: &[u8]) -> bool {
+    text.len() == 36 && text.iter().enumerate().all(|(index, byte)| if matches!(index, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() })
+}
+
+/// Collects validity bits; stays empty until the first NULL.
+struct Validity {
+    valid: Vec<bool>,
+    any_null: bool,
+}
+
+impl Validity {
+    fn new(rows: usize) -> Validity {
+        Validity { valid: vec![true; rows], any_null: false }
+    }
+
+    fn set_null(&mut self, row: usize) {
+        self.valid[row] = false;
+        self.any_null = true;
+    }
+
+    fn finish(self) -> Option<NullBuffer> {
+        self.any_null.then(|| NullBuffer::from(self.valid))
+    }
+}
+
+fn primitives<T: ArrowPrimitiveType>(cells: Cells<'_>, parse: impl FnMut(&[u8]) -> Option<T::Native>) -> Built {
+    let (array, misfits) = typed::<T>(cells, parse);
+    Built { array: Arc::new(array), misfits }
+}
+
+fn typed<T: ArrowPrimitiveType>(cells: Cells<'_>, mut parse: impl FnMut(&[u8]) -> Option<T::Native>) -> (PrimitiveArray<T>, Vec<usize>) {
+    let mut values: Vec<T::Native> = Vec::with_capacity(cells.rows);
+    let mut validity = Validity::new(cells.rows);
+    let mut misfits = Vec::new();
+    cells.for_each(|row, text| {
+        let value = match text {
+            None => None,
+            Some(text) => {
+                let value = parse(text);
+                if value.is_none() {
+                    misfits.push(row);
+                }
+                value
+            }
+        };
+        if value.is_none() {
+            validity.set_null(row);
+        }
+        values.push(value.unwrap_or_default());
+    });
+    (PrimitiveArray::new(ScalarBuffer::from(values), validity.finish()), misfits)
+}
+
+fn booleans(cells: Cells<'_>, parse: impl Fn(&[u8]) -> Option<bool>) -> Built {
+    let mut values = Vec::with_capacity(cells.rows);
+    let mut misfits = Vec::new();
+    cells.for_each(|row, text| {
+        let value = text.and_then(&parse);
+        if text.is_some() && value.is_none() {
+            misfits.push(row);
+        }
+        values.push(value);
+    });
+    Built { array: Arc::new(BooleanArray::from(values)), misfits }
+}
+
+fn strings(cells: Cells<'_>, fits: impl Fn(&[u8]) -> bool) -> Result<Built, ArrowError> {
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut offsets: Vec<i32> = Vec::with_capacity(cells.rows + 1);
+    let mut validity = Validity::new(cells.rows);
+    let mut misfits = Vec::new();
+    offsets.push(0);
+    cells.for_each(|row, text| {
+        match text {
+            Some(text) if fits(text) => bytes.extend_from_slice(text),
+            Some(_) => {
+                misfits.push(row);
+                validity.set_null(row);
+            }
+            None => validity.set_null(row),
+        }
+        // A batch covers far fewer than 2 GiB of text.
+        offsets.push(bytes.len() as i32);
+    });
+    let array = StringArray::try_new(OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from(bytes), validity.finish())?;
+    Ok(Built { array: Arc::new(array), misfits })
+}

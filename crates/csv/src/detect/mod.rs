@@ -1,0 +1,245 @@
+//! Finds out how a table's files are written and what their columns are, from samples of them.
+//! Reading values happens elsewhere; here candidates are compared and choices are explained.
+//! Called once per table before its first scan; the result is pinned (see [`TableFormat`]).
+
+mod candidates;
+mod cells;
+mod infer;
+mod parsed;
+mod structure;
+
+use std::collections::HashSet;
+
+use encoding_rs::Encoding;
+
+use crate::dialect::{CsvColumn, Dialect, NameIndex, TableFormat, column_names, normalized_name, positional_name};
+use crate::encoding;
+use crate::error::CsvError;
+use crate::options::{ColumnTypes, CsvOptions};
+use crate::scanner::Syntax;
+use crate::temporal::TemporalFormat;
+use crate::types::CsvType;
+use candidates::choose_dialect;
+use infer::{Evidence, Rules};
+use parsed::Parsed;
+use structure::Structure;
+
+/// Rows looked at per file, unless `sample_size` says otherwise.
+const SAMPLE_ROWS: usize = 20_480;
+
+/// The start of a file, already decompressed, still in its own encoding.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// The file's name, for messages.
+    pub name: &'a str,
+    /// Its first bytes; 1 MiB is plenty.
+    pub bytes: &'a [u8],
+    /// The bytes are the whole file.
+    pub complete: bool,
+}
+
+/// What was found out about a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detection {
+    /// How to read it.
+    pub format: TableFormat,
+    /// Each choice and what spoke for it, in sentences for people.
+    pub reasons: Vec<String>,
+}
+
+/// Detects dialect and columns of a table from samples of its files, in the files' order. What the options set is not questioned.
+///
+/// # Errors
+/// [`CsvError::Setting`] where a setting cannot be used, [`CsvError::MissingColumn`] where a file lacks a column of the first file and
+/// `union_by_name` is not set.
+pub fn detect(samples: &[Sample<'_>], options: &CsvOptions) -> Result<Detection, CsvError> {
+    options.validate()?;
+    for pattern in options.dateformat.iter().chain(&options.timestampformat) {
+        if !TemporalFormat::is_valid(pattern) {
+            return Err(crate::options::setting("dateformat", format!("{pattern:?} is not a strptime format, such as %d.%m.%Y")));
+        }
+    }
+    let mut reasons = Vec::new();
+    let encoding = choose_encoding(samples, options, &mut reasons)?;
+    let texts: Vec<Text<'_>> = samples
+        .iter()
+        .map(|sample| Text { name: sample.name, bytes: encoding::to_utf8(sample.bytes, encoding, sample.complete), complete: sample.complete })
+        .collect();
+    let rows = match options.sample_size {
+        Some(rows) if rows > 0 => usize::try_from(rows).unwrap_or(usize::MAX),
+        Some(_) => usize::MAX,
+        None => SAMPLE_ROWS,
+    };
+    let rules = Rules::new(options)?;
+    let mut dialect = choose_dialect(&texts, options, encoding::name_of(encoding), &mut reasons);
+    let structure = structure::find(&texts, &mut dialect, options, &rules, rows, &mut reasons);
+    let source = Source { texts: &texts, dialect: &dialect, structure: &structure, options, rules: &rules, rows };
+    let columns = match &options.columns {
+        Some(schema) => declared_columns(schema, options, &mut reasons)?,
+        None => source.columns(&mut reasons)?,
+    };
+    Ok(Detection { format: TableFormat { dialect, columns }, reasons })
+}
+
+/// A sample as UTF-8.
+pub(crate) struct Text<'a> {
+    name: &'a str,
+    bytes: Vec<u8>,
+    complete: bool,
+}
+
+fn choose_encoding(samples: &[Sample<'_>], options: &CsvOptions, reasons: &mut Vec<String>) -> Result<&'static Encoding, CsvError> {
+    if let Some(label) = &options.encoding {
+        let encoding = encoding::by_label(label)?;
+        reasons.push(format!("encoding {}: set", encoding::name_of(encoding)));
+        return Ok(encoding);
+    }
+    let guesses: Vec<_> = samples.iter().map(|sample| encoding::guess(sample.bytes, sample.complete)).collect();
+    // Files of plain ASCII fit any choice, so the first file that needs another encoding decides.
+    let chosen = guesses.iter().find(|(encoding, _)| *encoding != encoding_rs::UTF_8).or(guesses.first());
+    let (encoding, reason) = chosen.cloned().unwrap_or((encoding_rs::UTF_8, "encoding utf-8".to_owned()));
+    reasons.push(reason);
+    Ok(encoding)
+}
+
+/// The columns of a schema that the settings give in full.
+fn declared_columns(schema: &ColumnTypes, options: &CsvOptions, reasons: &mut Vec<String>) -> Result<Vec<CsvColumn>, CsvError> {
+    reasons.push(format!("{} columns: set", schema.0.len()));
+    let column = |(name, type_name): &(String, String)| {
+        let data_type = CsvType::parse(type_name)?;
+        Ok(CsvColumn { name: name.clone(), header_name: None, data_type, format: format_for(data_type, options), declared: true })
+    };
+    schema.0.iter().map(column).collect()
+}
+
+/// All that the columns are found out from.
+struct Source<'a> {
+    texts: &'a [Text<'a>],
+    dialect: &'a Dialect,
+    structure: &'a Structure,
+    options: &'a CsvOptions,
+    rules: &'a Rules,
+    rows: usize,
+}
+
+/// Column names as the files know them, with what their values have in common.
+struct Gathered {
+    names: Vec<String>,
+    evidence: Vec<Evidence>,
+}
+
+impl Source<'_> {
+    fn columns(&self, reasons: &mut Vec<String>) -> Result<Vec<CsvColumn>, CsvError> {
+        let mut gathered = self.gather(false)?;
+        let text_first = gathered.evidence.first().is_some_and(|first| first.conclude(self.rules).0 == CsvType::Varchar);
+        if self.dialect.comment_detected && text_first {
+            // What looks like a comment may be a row whose first value begins with the mark.
+            gathered = self.gather(true)?;
+        }
+        let Gathered { names: header_names, evidence } = gathered;
+        let mut names = header_names.clone();
+        if self.options.normalize_names == Some(true) {
+            names = column_names(names.iter().map(|name| normalized_name(name)).collect());
+        }
+        if let Some(given) = &self.options.names {
+            names.splice(..given.len().min(names.len()), given.iter().take(names.len()).cloned());
+            names = column_names(names);
+        }
+        let mut columns = Vec::with_capacity(names.len());
+        let mut ambiguous = Vec::new();
+        for (position, ((name, header_name), evidence)) in names.into_iter().zip(header_names).zip(evidence).enumerate() {
+            let declared = self.options.declared_type(&name, position)?;
+            let (data_type, format) = match declared {
+                Some(data_type) => (data_type, format_for(data_type, self.options)),
+                None => evidence.conclude(self.rules),
+            };
+            if declared.is_none() && evidence.is_ambiguous_date(self.rules) {
+                ambiguous.push(name.clone());
+            }
+            let header_name = (header_name != name && self.dialect.header).then_some(header_name);
+            columns.push(CsvColumn { name, header_name, data_type, format, declared: declared.is_some() });
+        }
+        if !ambiguous.is_empty() {
+            reasons.push(format!("text instead of dates in {}: day and month cannot be told apart; dateformat settles it", ambiguous.join(", ")));
+        }
+        unknown_types(self.options, &columns)?;
+        Ok(columns)
+    }
+
+    /// Looks at the rows of all samples; lines that begin with a detected comment mark count if `comment_rows`.
+    fn gather(&self, comment_rows: bool) -> Result<Gathered, CsvError> {
+        let syntax = Syntax::new(self.dialect, self.structure.width, self.options.is_strict());
+        let mark = self.dialect.comment.as_ref().filter(|_| self.dialect.comment_detected && !comment_rows);
+        let mut names = self.structure.names.clone();
+        let mut known = NameIndex::new(&names);
+        let mut evidence = vec![Evidence::default(); names.len()];
+        let mut scratch = Vec::new();
+        for text in self.texts {
+            let parsed = Parsed::new(&text.bytes, &syntax, text.complete, self.rows);
+            let body = structure::body(&parsed, self.dialect, &names);
+            let (positions, width) = match body.header {
+                Some(header) => {
+                    let found = column_names(structure::header_cells(&parsed, &header, self.structure.width));
+                    if self.options.union_by_name == Some(true) {
+                        for (position, name) in found.iter().enumerate() {
+                            let blank = *name == positional_name(position, found.len());
+                            if !blank && known.find(name).is_none() {
+                                known.insert(name, names.len());
+                                names.push(name.clone());
+                                evidence.push(Evidence::default());
+                            }
+                        }
+                    }
+                    (self.positions(text.name, &names, &found)?, found.len())
+                }
+                None => ((0..names.len()).map(Some).collect(), self.structure.width),
+            };
+            for line in body.rows.into_iter().filter(|line| mark.is_none_or(|mark| !parsed.data[line.start..].starts_with(mark.as_bytes()))) {
+                let fields = parsed.fields(line);
+                let surplus = fields.get(width..).unwrap_or_default();
+                let short = fields.len() < width && self.options.null_padding != Some(true);
+                if short || !surplus.iter().all(|field| field.is_blank()) {
+                    continue;
+                }
+                for (evidence, position) in evidence.iter_mut().zip(&positions) {
+                    if let Some(field) = position.and_then(|position| fields.get(position)) {
+                        evidence.add(parsed.text(*field, &mut scratch), field.kind, self.rules);
+                    }
+                }
+            }
+        }
+        Ok(Gathered { names, evidence })
+    }
+
+    /// Where a file has the table's columns.
+    fn positions(&self, file: &str, names: &[String], found: &[String]) -> Result<Vec<Option<usize>>, CsvError> {
+        let index = NameIndex::new(found);
+        let positions: Vec<Option<usize>> = names.iter().map(|name| index.find(name)).collect();
+        match positions.iter().position(Option::is_none) {
+            Some(column) if self.options.union_by_name != Some(true) => {
+                Err(CsvError::MissingColumn { file: file.to_owned(), column: names[column].clone() })
+            }
+            _ => Ok(positions),
+        }
+    }
+}
+
+/// A declared type for a column that does not exist is a mistake worth an error.
+fn unknown_types(options: &CsvOptions, columns: &[CsvColumn]) -> Result<(), CsvError> {
+    let Some(crate::options::TypeSettings::ByName(types)) = &options.types else { return Ok(()) };
+    let known: HashSet<String> = columns.iter().map(|column| column.name.to_lowercase()).collect();
+    match types.0.iter().find(|(name, _)| !known.contains(&name.to_lowercase())) {
+        Some((name, _)) => Err(crate::options::setting("types", format!("there is no column {name:?}"))),
+        None => Ok(()),
+    }
+}
+
+fn format_for(data_type: CsvType, options: &CsvOptions) -> Option<String> {
+    match data_type {
+        CsvType::Date => options.dateformat.clone(),
+        CsvType::Timestamp | CsvType::TimestampTz | CsvType::TimestampSeconds | CsvType::TimestampMilliseconds | CsvType::TimestampNanoseconds => {
+            options.timestampformat.clone()
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,336 @@
+//! The settings a user may give for reading CSV, in a project file (`csv:`) or as named arguments of the SQL function `read_csv`.
+//! Only names, shapes and plausibility live here; what a setting does lives with the reader.
+//! Names follow DuckDB's `read_csv` (<https://duckdb.org/docs/stable/data/csv/overview#parameters>); everything is optional.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::encoding;
+use crate::error::CsvError;
+use crate::types::CsvType;
+
+/// Rows are collected up to this many bytes before a line counts as too long, unless `max_line_size` says otherwise.
+pub(crate) const DEFAULT_MAX_LINE_SIZE: u64 = 16 * 1024 * 1024;
+
+/// Settings for reading CSV. What is not given is detected.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CsvOptions {
+    /// Field delimiter, one or more characters.
+    #[serde(alias = "sep", alias = "delimiter", skip_serializing_if = "Option::is_none")]
+    pub delim: Option<String>,
+    /// Quote character; an empty string means that nothing is quoted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<String>,
+    /// Character that escapes a quote inside a quoted field; by default a quote is doubled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escape: Option<String>,
+    /// Whether the first line (after `skip`) names the columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// Text that stands for NULL; by default the empty unquoted field.
+    #[serde(alias = "null", skip_serializing_if = "Option::is_none")]
+    pub nullstr: Option<OneOrMany>,
+    /// Physical lines to skip at the start of every file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip: Option<u64>,
+    /// Lines that begin with this character are skipped; an empty string means there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Accepted for compatibility: `\n`, `\r\n` and `\r` are always all understood.
+    #[serde(alias = "newline", skip_serializing_if = "Option::is_none")]
+    pub new_line: Option<String>,
+    /// Encoding by its WHATWG label, such as `utf-8`, `utf-16`, `latin-1`, `windows-1252`, `shift_jis`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// Compression of the files; by default seen from their first bytes and name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<CompressionOption>,
+    /// Declared types: a map from column to DuckDB type name, or a list by position. Other columns are detected.
+    #[serde(alias = "dtypes", alias = "column_types", skip_serializing_if = "Option::is_none")]
+    pub types: Option<TypeSettings>,
+    /// Column names by position; they replace the names of a header.
+    #[serde(alias = "column_names", skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+    /// The whole schema: every column with its DuckDB type, in file order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<ColumnTypes>,
+    /// Read every column that has no declared type as VARCHAR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all_varchar: Option<bool>,
+    /// Format of DATE values, as in `strptime`, such as `%d.%m.%Y`.
+    #[serde(alias = "date_format", skip_serializing_if = "Option::is_none")]
+    pub dateformat: Option<String>,
+    /// Format of TIMESTAMP values, as in `strptime`.
+    #[serde(alias = "timestamp_format", skip_serializing_if = "Option::is_none")]
+    pub timestampformat: Option<String>,
+    /// Decimal separator of numbers: `.` (default) or `,`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decimal_separator: Option<String>,
+    /// Character between groups of digits, such as `,` in `1,234.5`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thousands: Option<String>,
+    /// Fill rows that are too short with NULL instead of rejecting them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub null_padding: Option<bool>,
+    /// `false` tolerates text after a closing quote and unclosed quotes.
+    #[serde(alias = "strict_mode", skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+    /// What a line that does not fit does: `reject` (default) sets it aside, `fail` ends the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_bad_row: Option<OnBadRow>,
+    /// DuckDB's name for `on_bad_row`: `true` is `reject`, `false` is `fail`. `on_bad_row` wins where both are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignore_errors: Option<bool>,
+    /// Rows to look at per file for detection; -1 means all that is at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_size: Option<i64>,
+    /// Longest row in bytes; longer ones are rejected.
+    #[serde(alias = "maximum_line_size", skip_serializing_if = "Option::is_none")]
+    pub max_line_size: Option<u64>,
+    /// Columns in which an empty field is an empty string, never NULL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub force_not_null: Option<OneOrMany>,
+    /// `true` lets a quoted value stand for NULL where it equals `nullstr`; by default a quoted value is a value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_quoted_nulls: Option<bool>,
+    /// Turn column names into lower-case words joined by `_`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalize_names: Option<bool>,
+    /// `false` detects nothing: the defaults `,`, `"`, no header, and VARCHAR, or what the other settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_detect: Option<bool>,
+    /// Types that detection may choose from, by DuckDB name; VARCHAR is always one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_type_candidates: Option<Vec<String>>,
+    /// Unite the columns of all files by name; a column that a file lacks is NULL there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub union_by_name: Option<bool>,
+}
+
+impl CsvOptions {
+    /// Checks every setting that can be checked without a file.
+    ///
+    /// # Errors
+    /// [`CsvError::Setting`] names the first setting that cannot be used.
+    pub fn validate(&self) -> Result<(), CsvError> {
+        if let Some(delimiter) = &self.delim {
+            if delimiter.is_empty() || delimiter.len() > 8 || delimiter.contains(['\r', '\n']) {
+                return Err(setting("delim", "use 1 to 8 bytes without line breaks"));
+            }
+        }
+        single_character("quote", self.quote.as_deref())?;
+        single_character("escape", self.escape.as_deref())?;
+        if let (Some(delimiter), Some(quote)) = (&self.delim, self.quote.as_deref()) {
+            if !quote.is_empty() && delimiter.contains(quote) {
+                return Err(setting("quote", "the quote character must not be part of the delimiter"));
+            }
+        }
+        if self.comment.as_deref().is_some_and(|comment| comment.contains(['\r', '\n'])) {
+            return Err(setting("comment", "a comment cannot begin with a line break"));
+        }
+        if let Some(new_line) = self.new_line.as_deref() {
+            if !matches!(new_line, "\n" | "\r\n" | "\r" | "\\n" | "\\r\\n" | "\\r") {
+                return Err(setting("new_line", r"use \n, \r\n or \r"));
+            }
+        }
+        if let Some(label) = &self.encoding {
+            encoding::by_label(label)?;
+        }
+        match (self.decimal_separator.as_deref(), self.thousands.as_deref()) {
+            (None | Some("." | ","), None) => {}
+            (Some(decimal), _) if decimal != "." && decimal != "," => return Err(setting("decimal_separator", "use `.` or `,`")),
+            (decimal, Some(thousands)) => {
+                let usable = thousands.len() == 1 && !thousands.contains(|character: char| character.is_ascii_alphanumeric() || character == '-');
+                if !usable || thousands == decimal.unwrap_or(".") {
+                    return Err(setting("thousands", "use one character that is no letter, no digit and not the decimal separator"));
+                }
+            }
+            (Some(_), None) => {}
+        }
+        if self.max_line_size == Some(0) || self.max_line_size.is_some_and(|size| size > 1 << 30) {
+            return Err(setting("max_line_size", "use 1 to 1073741824 bytes"));
+        }
+        if self.columns.is_some() && (self.types.is_some() || self.names.is_some()) {
+            return Err(setting("columns", "it is the whole schema: do not give `types` or `names` with it"));
+        }
+        for name in self.auto_type_candidates.iter().flatten() {
+            CsvType::parse(name)?;
+        }
+        for (_, name) in self.columns.iter().flat_map(|columns| &columns.0) {
+            CsvType::parse(name)?;
+        }
+        match &self.types {
+            Some(TypeSettings::ByName(types)) => types.0.iter().try_for_each(|(_, name)| CsvType::parse(name).map(drop)),
+            Some(TypeSettings::ByPosition(types)) => types.iter().try_for_each(|name| CsvType::parse(name).map(drop)),
+            None => Ok(()),
+        }
+    }
+
+    /// What to do with a line that does not fit.
+    pub fn bad_row_policy(&self) -> OnBadRow {
+        match (self.on_bad_row, self.ignore_errors) {
+            (Some(policy), _) => policy,
+            (None, Some(false)) => OnBadRow::Fail,
+            (None, _) => OnBadRow::Reject,
+        }
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict.unwrap_or(true)
+    }
+
+    pub(crate) fn line_limit(&self) -> usize {
+        usize::try_from(self.max_line_size.unwrap_or(DEFAULT_MAX_LINE_SIZE)).unwrap_or(usize::MAX)
+    }
+
+    /// The declared type of a column, by name (case-insensitively) or position.
+    pub(crate) fn declared_type(&self, name: &str, position: usize) -> Result<Option<CsvType>, CsvError> {
+        let text = match &self.types {
+            Some(TypeSettings::ByName(types)) => types.get(name),
+            Some(TypeSettings::ByPosition(types)) => types.get(position).map(String::as_str),
+            None => None,
+        };
+        text.map(CsvType::parse).transpose()
+    }
+}
+
+/// A [`CsvError::Setting`].
+pub(crate) fn setting(setting: &'static str, message: impl Into<String>) -> CsvError {
+    CsvError::Setting { setting, message: message.into() }
+}
+
+fn single_character(name: &'static str, value: Option<&str>) -> Result<(), CsvError> {
+    match value {
+        Some(text) if text.len() > 1 || text.contains(['\r', '\n']) => Err(setting(name, "use one ASCII character, or an empty string for none")),
+        _ => Ok(()),
+    }
+}
+
+/// What a line that does not fit does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBadRow {
+    /// The line is set aside and counted; reading goes on.
+    #[default]
+    Reject,
+    /// Reading ends with an error that names file and line.
+    Fail,
+}
+
+/// The `compression` setting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CompressionOption {
+    /// By the file's first bytes, then its name.
+    #[default]
+    #[serde(alias = "auto_detect")]
+    Auto,
+    /// Not compressed.
+    #[serde(alias = "uncompressed")]
+    None,
+    /// gzip, one or several members.
+    #[serde(alias = "gz")]
+    Gzip,
+    /// Zstandard.
+    #[serde(alias = "zst")]
+    Zstd,
+    /// bzip2.
+    #[serde(rename = "bz2", alias = "bzip2")]
+    Bzip2,
+    /// xz.
+    Xz,
+}
+
+/// One string, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// A single string.
+    One(String),
+    /// A list.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// All strings in order.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            OneOrMany::One(text) => std::slice::from_ref(text),
+            OneOrMany::Many(texts) => texts,
+        }
+    }
+}
+
+/// The `types` setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TypeSettings {
+    /// Column name to DuckDB type name.
+    ByName(ColumnTypes),
+    /// DuckDB type names by position.
+    ByPosition(Vec<String>),
+}
+
+/// An ordered map from column name to DuckDB type name; order matters where it is a table's whole schema.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnTypes(pub Vec<(String, String)>);
+
+impl ColumnTypes {
+    /// The type name of a column, by its name without regard to case.
+    pub fn get(&self, column: &str) -> Option<&str> {
+        let exact = self.0.iter().find(|(name, _)| name == column);
+        let folded = || self.0.iter().find(|(name, _)| name.to_lowercase() == column.to_lowercase());
+        exact.or_else(folded).map(|(_, type_name)| type_name.as_str())
+    }
+}
+
+impl Serialize for ColumnTypes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, type_name) in &self.0 {
+            map.serialize_entry(name, type_name)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for ColumnTypes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = ColumnTypes;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a map from column name to type name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<ColumnTypes, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = access.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(ColumnTypes(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+impl JsonSchema for ColumnTypes {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ColumnTypes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "Column name to DuckDB type name, such as { \"zip\": \"VARCHAR\" }.",
+            "additionalProperties": { "type": "string" }
+        })
+    }
+}

@@ -1,0 +1,13 @@
+//! The destinations: one folder per kind, with the same file names in every folder, all listed in [`connectors`].
+//! Not here: what every destination promises (`tapline_core::destination`), and the order of a run (the engine).
+//! Called by the command line and the server, which hand the connectors to the engine.
+
+pub mod postgres;
+pub mod sqlite;
+
+use tapline_core::ErasedConnector;
+
+/// All kinds of destination.
+pub fn connectors() -> Vec<Box<dyn ErasedConnector>> {
+    vec![Box::new(postgres::Postgres), Box::new(sqlite::Sqlite)]
+}

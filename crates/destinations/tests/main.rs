@@ -1,0 +1,3 @@
+//! The destinations against real servers and files. One binary for all of them.
+
+mod postgres;

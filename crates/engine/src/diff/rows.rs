@@ -1,0 +1,177 @@
+//! Encoding of primary keys and hashing of rows.
+//! Not here: comparing them (`compare`), keeping them (`snapshot`).
+//! Called by runs for every batch of mapped rows.
+
+use std::hash::Hasher;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use arrow_row::{RowConverter, Rows, SortField};
+use siphasher::sip128::{Hasher128, SipHasher13};
+use tapline_core::{Error, Result, codes};
+
+use super::{PARTITIONS, RowHash};
+use crate::run::record::KeyField;
+
+/// Encodes the primary key of mapped rows into bytes: equal keys, equal bytes, and back.
+///
+/// The encoding is the [row format](https://docs.rs/arrow-row) of arrow-row, whose bytes are injective per type.
+pub(crate) struct KeyCodec {
+    columns: Vec<usize>,
+    fields: Vec<FieldRef>,
+    converter: RowConverter,
+}
+
+impl KeyCodec {
+    /// A codec for the fields `key` of mapped rows.
+    pub(crate) fn new(schema: &SchemaRef, key: &[String]) -> Result<Self> {
+        let mut columns = Vec::with_capacity(key.len());
+        let mut fields = Vec::with_capacity(key.len());
+        for name in key {
+            let (index, field) = schema.fields().find(name).ok_or_else(|| {
+                Error::new(codes::KEY_003, format!("the primary key field \"{name}\" is not among the mapped fields"))
+            })?;
+            columns.push(index);
+            fields.push(field.clone());
+        }
+        let converter = converter(&fields)?;
+        Ok(Self { columns, fields, converter })
+    }
+
+    /// A codec for keys alone, whose fields were recorded by name and type.
+    pub(crate) fn from_fields(key: &[KeyField]) -> Result<Self> {
+        let fields = key
+            .iter()
+            .map(|field| {
+                let data_type = DataType::from_str(&field.data_type)
+                    .map_err(|error| Error::internal("reading the types of a primary key").because(error))?;
+                Ok(Arc::new(Field::new(&field.name, data_type, true)))
+            })
+            .collect::<Result<Vec<FieldRef>>>()?;
+        let converter = converter(&fields)?;
+        Ok(Self { columns: (0..fields.len()).collect(), fields, converter })
+    }
+
+    /// The key fields, in order.
+    pub(crate) fn fields(&self) -> &[FieldRef] {
+        &self.fields
+    }
+
+    /// The keys of a batch, row by row.
+    pub(crate) fn encode(&self, batch: &RecordBatch) -> Result<Rows> {
+        let columns: Vec<ArrayRef> = self.columns.iter().map(|index| batch.column(*index).clone()).collect();
+        self.converter
+            .convert_columns(&columns)
+            .map_err(|error| Error::internal("encoding primary keys").because(error))
+    }
+
+    /// Whether a row lacks a part of its key.
+    pub(crate) fn has_null(&self, batch: &RecordBatch, row: usize) -> bool {
+        self.columns.iter().any(|index| batch.column(*index).is_null(row))
+    }
+
+    /// Whether any row of a batch may lack a part of its key.
+    pub(crate) fn may_have_null(&self, batch: &RecordBatch) -> bool {
+        self.columns.iter().any(|index| batch.column(*index).logical_null_count() > 0)
+    }
+
+    /// Encoded keys back into columns of the key fields.
+    pub(crate) fn decode<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>> {
+        let parser = self.converter.parser();
+        self.converter
+            .convert_rows(keys.into_iter().map(|key| parser.parse(key)))
+            .map_err(|error| Error::internal("decoding primary keys").because(error))
+    }
+}
+
+/// Hashes the mapped values of rows.
+pub(crate) struct RowHasher {
+    converter: RowConverter,
+    key: [u8; 16],
+}
+
+impl RowHasher {
+    /// A hasher for rows of `schema`, keyed with the sync's own key.
+    pub(crate) fn new(schema: &SchemaRef, key: [u8; 16]) -> Result<Self> {
+        let fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
+        Ok(Self { converter: converter(&fields)?, key })
+    }
+
+    /// One hash per row. Field names count, so that a renamed field sends its rows again.
+    pub(crate) fn hash(&self, batch: &RecordBatch) -> Result<Vec<RowHash>> {
+        let rows = self
+            .converter
+            .convert_columns(batch.columns())
+            .map_err(|error| Error::internal("hashing rows").because(error))?;
+        Ok((0..batch.num_rows()).map(|row| hash(&self.key, rows.row(row).data())).collect())
+    }
+}
+
+fn converter(fields: &[FieldRef]) -> Result<RowConverter> {
+    let sorts: Vec<SortField> = fields.iter().map(|field| SortField::new(field.data_type().clone())).collect();
+    RowConverter::new(sorts).map_err(|error| {
+        Error::new(codes::KEY_004, "a column of the model has a type that cannot be compared").because(error)
+    })
+}
+
+/// SipHash-1-3 with 128 bits of output (<https://www.aumasson.jp/siphash/siphash.pdf>).
+pub(crate) fn hash(key: &[u8; 16], bytes: &[u8]) -> RowHash {
+    let mut hasher = SipHasher13::new_with_key(key);
+    hasher.write(bytes);
+    hasher.finish128().as_bytes()
+}
+
+/// The partition of an encoded key. It depends on the sync's own key, so that no data set can crowd one partition.
+pub(crate) fn partition_of(key: &[u8; 16], encoded: &[u8]) -> usize {
+    let mut hasher = siphasher::sip::SipHasher13::new_with_key(key);
+    hasher.write(encoded);
+    (hasher.finish() >> 32) as usize % PARTITIONS
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray};
+    use arrow::datatypes::Schema;
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, true),
+            Field::new("region", DataType::Utf8, true),
+            Field::new("name", DataType::Utf8, true),
+        ]));
+        RecordBatch::try_new(
+            schema,
+            vec![
+                Arc::new(Int64Array::from(vec![Some(1), Some(1), None])),
+                Arc::new(StringArray::from(vec!["ab", "a", "a"])),
+                Arc::new(StringArray::from(vec![Some("c"), Some("bc"), None])),
+            ],
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn composite_keys_round_trip_and_do_not_run_together() {
+        let batch = batch();
+        let codec = KeyCodec::new(&batch.schema(), &["region".to_owned(), "name".to_owned()]).unwrap();
+        let rows = codec.encode(&batch).unwrap();
+        assert_ne!(rows.row(0).data(), rows.row(1).data());
+        let decoded = codec.decode((0..2).map(|row| rows.row(row).data())).unwrap();
+        assert_eq!(decoded[0].as_ref(), &StringArray::from(vec!["ab", "a"]) as &dyn Array);
+        assert!(codec.has_null(&batch, 2) && !codec.has_null(&batch, 0));
+    }
+
+    #[test]
+    fn hashes_tell_null_from_empty_and_depend_on_the_key() {
+        let batch = batch();
+        let one = RowHasher::new(&batch.schema(), [1; 16]).unwrap().hash(&batch).unwrap();
+        let two = RowHasher::new(&batch.schema(), [2; 16]).unwrap().hash(&batch).unwrap();
+        assert_ne!(one[0], one[1]);
+        assert_ne!(one[0], two[0]);
+        assert_eq!(one, RowHasher::new(&batch.schema(), [1; 16]).unwrap().hash(&batch).unwrap());
+    }
+}

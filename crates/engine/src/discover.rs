@@ -1,0 +1,174 @@
+//! The streams of a source: what files there are, and which columns they have.
+//! Not here: listing and grouping by folder (crate `tapline-storage`).
+//! Called by `discover` and by the API.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, SchemaRef};
+use futures::StreamExt;
+use serde::Serialize;
+use tapline_core::values::duckdb_type_name;
+use tapline_core::{ErrorReport, Result};
+use tapline_storage::{FileFormat, Manifest, S3Source, StreamFiles, streams};
+
+use crate::sql::{Session, TableKind};
+
+/// Streams that are looked into at the same time.
+const CONCURRENCY: usize = 8;
+/// Files of a folder whose columns are compared before the folder counts as one stream.
+const COMPARED_FILES: usize = 32;
+
+/// The streams of a source.
+#[derive(Debug, Clone, Serialize)]
+pub struct Discovery {
+    /// By name.
+    pub streams: Vec<StreamDescription>,
+    /// Names that were not looked into, since their suffix does not fit.
+    pub skipped: u64,
+}
+
+/// One stream.
+#[derive(Debug, Clone, Serialize)]
+pub struct StreamDescription {
+    /// The path below the source's, without suffix.
+    pub name: String,
+    /// An s3 URL or a pattern, to be put into FROM.
+    pub path: String,
+    /// csv, parquet or ndjson.
+    pub format: FileFormat,
+    /// How many files.
+    pub files: usize,
+    /// Their size in the bucket.
+    pub bytes: u64,
+    /// The columns, in order.
+    pub columns: Vec<ColumnDescription>,
+    /// How CSV is read, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<DialectDescription>,
+    /// Why the columns are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+}
+
+/// One column of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ColumnDescription {
+    /// Its name.
+    pub name: String,
+    /// DuckDB's name of its type.
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// Whether it may be NULL.
+    pub nullable: bool,
+}
+
+/// How a CSV stream is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DialectDescription {
+    /// Between fields.
+    pub delimiter: String,
+    /// Around fields, where they need it.
+    pub quote: Option<char>,
+    /// Before a quote inside a quoted field.
+    pub escape: Option<char>,
+    /// Whether the first line names the columns.
+    pub header: bool,
+    /// The character encoding.
+    pub encoding: String,
+    /// Lines before the table.
+    pub skip: u64,
+    /// Why, in words.
+    pub reasons: Vec<String>,
+}
+
+/// Finds the streams of a source. A stream that cannot be read is there with its error; the others are not affected.
+///
+/// # Errors
+/// `S3-…` where the source cannot be listed.
+pub async fn discover(session: &Session, source: &Arc<S3Source>) -> Result<Discovery> {
+    let manifest = source.list(&source.everything()).await?;
+    let groups = streams(source, &manifest);
+    let found: Vec<Vec<StreamDescription>> = futures::stream::iter(groups)
+        .map(|group| describe_group(session, source, &manifest, group))
+        .buffered(CONCURRENCY)
+        .collect()
+        .await;
+    let mut streams: Vec<StreamDescription> = found.into_iter().flatten().collect();
+    streams.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(Discovery { streams, skipped: manifest.skipped })
+}
+
+/// One stream for a folder whose files share their columns, else one per file.
+async fn describe_group(
+    session: &Session,
+    source: &S3Source,
+    manifest: &Manifest,
+    group: StreamFiles,
+) -> Vec<StreamDescription> {
+    if group.files.len() > 1 && !group.hive && !share_columns(session, source, manifest, &group).await {
+        let singles = group.split(source);
+        return futures::stream::iter(singles)
+            .map(|single| describe(session, manifest, single))
+            .buffered(2)
+            .collect()
+            .await;
+    }
+    vec![describe(session, manifest, group).await]
+}
+
+async fn share_columns(session: &Session, source: &S3Source, manifest: &Manifest, group: &StreamFiles) -> bool {
+    let singles = group.split(source);
+    let step = singles.len().div_ceil(COMPARED_FILES);
+    let mut first: Option<Vec<String>> = None;
+    for single in singles.iter().step_by(step) {
+        let Ok((schema, _)) = session.describe_files(manifest, &single.files).await else { return false };
+        let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        match &first {
+            None => first = Some(names),
+            Some(first) if *first == names => {}
+            Some(_) => return false,
+        }
+    }
+    true
+}
+
+async fn describe(session: &Session, manifest: &Manifest, group: StreamFiles) -> StreamDescription {
+    let (columns, dialect, error) = match session.describe_files(manifest, &group.files).await {
+        Ok((schema, kind)) => (columns(&schema), dialect(&kind), None),
+        Err(error) => (Vec::new(), None, Some(ErrorReport::from(&error))),
+    };
+    StreamDescription {
+        bytes: group.files.iter().map(|file| file.size).sum(),
+        files: group.files.len(),
+        name: group.name,
+        path: group.path,
+        format: group.format,
+        columns,
+        dialect,
+        error,
+    }
+}
+
+/// The columns of a schema as people see them.
+pub fn columns(schema: &SchemaRef) -> Vec<ColumnDescription> {
+    let column = |field: &FieldRef| ColumnDescription {
+        name: field.name().clone(),
+        data_type: duckdb_type_name(field),
+        nullable: field.is_nullable(),
+    };
+    schema.fields().iter().map(column).collect()
+}
+
+fn dialect(kind: &TableKind) -> Option<DialectDescription> {
+    let TableKind::Csv { format, reasons, .. } = kind else { return None };
+    let dialect = &format.dialect;
+    Some(DialectDescription {
+        delimiter: dialect.delimiter.clone(),
+        quote: dialect.quote,
+        escape: dialect.escape,
+        header: dialect.header,
+        encoding: dialect.encoding.clone(),
+        skip: dialect.skip,
+        reasons: reasons.clone(),
+    })
+}

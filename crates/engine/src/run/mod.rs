@@ -1,0 +1,22 @@
+//! Running syncs: what changed is staged, announced, published and committed, in that order.
+//! Not here: SQL (`sql`), the comparison (`diff`), destinations and state stores, which are handed in.
+//! Called by the command line, the scheduler and the API.
+
+mod commit;
+mod guard;
+pub(crate) mod job;
+mod mapping;
+mod payload;
+mod plan;
+mod preview;
+pub(crate) mod record;
+mod recover;
+mod scan;
+mod stage;
+mod walk;
+
+pub use job::{RunOptions, SyncJob};
+pub use mapping::validate_job;
+pub use plan::{FieldChange, PlanReport, PlanSample, plan};
+pub use preview::preview_sync;
+pub use walk::{reset, run};

@@ -1,0 +1,214 @@
+//! What a run would change, without writing anything anywhere.
+//! Not here: the run itself (`walk`).
+//! Called by `plan` and by the API.
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tapline_core::config::{Deletes, Mode, Write};
+use tapline_core::{ChangeBatch, Error, Receipt, Result, RowCounts, RowId, codes};
+use tokio_util::sync::CancellationToken;
+
+use super::commit::{Kept, settle};
+use super::guard::{Claim, check_marker};
+use super::job::{RunOptions, SyncJob};
+use super::payload::row_json;
+use super::record::{IntentRecord, Record};
+use super::scan::{Attempt, ScanPlan, plan_digest};
+use super::stage::{ChangeSink, StagePolicy};
+use crate::diff::files::FileRef;
+use crate::diff::log::Change;
+use crate::sql::Session;
+
+/// What a run would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanReport {
+    /// Name of the sync.
+    pub sync: String,
+    /// The digest of the change set; `sync --plan` runs only if it still holds.
+    pub fingerprint: String,
+    /// Rows by what would happen to them.
+    pub rows: RowCounts,
+    /// Some of the changes.
+    pub samples: Vec<PlanSample>,
+}
+
+/// One row that would change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanSample {
+    /// `insert`, `update` or `delete`.
+    pub op: &'static str,
+    /// The primary key, field by field.
+    pub key: Value,
+    /// The fields that would be written.
+    pub changes: Vec<FieldChange>,
+}
+
+/// One field that would be written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FieldChange {
+    /// Its name.
+    pub field: String,
+    /// The value that would be written.
+    pub new: Value,
+}
+
+impl PlanReport {
+    /// Whether a run would change anything.
+    pub fn has_changes(&self) -> bool {
+        self.rows.inserted + self.rows.updated + self.rows.deleted > 0
+    }
+}
+
+/// Computes what a run with these options would do, with up to `samples` changed rows.
+///
+/// # Errors
+/// Whatever would stop the run.
+pub async fn plan(
+    job: &SyncJob,
+    options: &RunOptions,
+    samples: usize,
+    cancel: &CancellationToken,
+) -> Result<PlanReport> {
+    cancel
+        .run_until_cancelled(compute(job, options, samples))
+        .await
+        .unwrap_or_else(|| Err(Error::new(codes::RUN_001, "the plan was asked to stop")))
+}
+
+async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<PlanReport> {
+    let scratch =
+        tempfile::tempdir().map_err(|error| Error::new(codes::FILE_006, "making a temporary folder").because(error))?;
+    let record = recovered(job, options, scratch.path()).await?;
+    let session = Session::open(job.access(), job.limits.clone())?;
+    let full = job.mode(options) == Mode::FullRefresh;
+    let scan_plan = ScanPlan {
+        job,
+        record: &record,
+        folder: scratch.path().to_owned(),
+        log_name: "plan.arrow".to_owned(),
+        policy: StagePolicy {
+            write: if full { Write::Upsert } else { job.sync.write },
+            on_bad_key: job.sync.on_bad_key,
+            propagate_deletes: full || job.sync.deletes == Deletes::Propagate,
+            batch_rows: job.capabilities.batch_rows,
+            limit: options.limit,
+            only: None,
+        },
+        full: false,
+    };
+    let mut pins = scan_plan.pins();
+    loop {
+        let prepared = scan_plan.prepare(&session, &mut pins).await?;
+        let key = prepared.mapping.key().to_vec();
+        let mut sink = Samples { key, wanted: samples, found: Vec::new() };
+        match scan_plan.scan(&prepared, &mut sink, &|_, _, _| {}).await? {
+            Attempt::Widened(widened) => prepared.query.widen(&widened, &mut pins),
+            Attempt::Staged(staged) => {
+                let mut rows = staged.counts;
+                if full {
+                    // A full refresh writes every row: none counts as unchanged.
+                    rows.inserted += rows.updated + rows.unchanged;
+                    (rows.updated, rows.unchanged) = (0, 0);
+                }
+                let fingerprint = plan_digest(job, full, &staged, &prepared.query.manifest_digest());
+                return Ok(PlanReport { sync: job.name.clone(), fingerprint, rows, samples: sink.found });
+            }
+        }
+    }
+}
+
+/// The record as recovery would leave it, its files in a scratch folder where they differ.
+async fn recovered(job: &SyncJob, options: &RunOptions, scratch: &std::path::Path) -> Result<Record> {
+    let record = match job.state.checkpoint(&job.name).await? {
+        Some(checkpoint) => Record::from_checkpoint(&checkpoint)?,
+        None => Record::default(),
+    };
+    let record = if record.identity == job.identity() { record } else { Record::first(job.identity(), Vec::new()) };
+    let pending = job.state.intent(&job.name).await?;
+    let marker = job.destination.marker(&job.sync.stream).await?;
+    let claim = match job.mode(options) {
+        Mode::Incremental => Claim::Continue,
+        Mode::FullRefresh => Claim::Replace { take_over: options.full_refresh },
+    };
+    let owner = job.owner();
+    let generation = pending.as_ref().map(|intent| intent.generation);
+    let destination = job.destination.as_ref();
+    check_marker(destination, &job.sync.stream, marker.as_ref(), &owner, &record, generation, claim).await?;
+    let published = marker.and_then(|marker| marker.published).map(|published| published.generation);
+    let mut record = match pending.filter(|intent| Some(intent.generation) == published) {
+        None => record,
+        Some(intent) => {
+            let body = IntentRecord::from_intent(&intent)?;
+            let outcomes = destination.outcomes(&job.sync.stream, intent.generation).await?;
+            let codec = body.after.codec()?;
+            let mut body = absolute_intent(body, &job.folder());
+            let mut counts = RowCounts::default();
+            let settled =
+                settle(scratch, "recovered.arrow", &body, outcomes, codec.as_ref(), &Kept::default(), &mut counts)?;
+            body.after.snapshot = settled.snapshot;
+            body.after
+        }
+    };
+    let folder = job.folder();
+    record
+        .snapshot
+        .files
+        .iter_mut()
+        .filter(|file| !scratch.join(&file.name).exists())
+        .for_each(|file| absolute(file, &folder));
+    Ok(record)
+}
+
+/// A scratch folder holds what a plan writes; what it reads keeps its place by its full path.
+fn absolute(file: &mut FileRef, folder: &std::path::Path) {
+    file.name = folder.join(&file.name).to_string_lossy().into_owned();
+}
+
+fn absolute_intent(mut intent: IntentRecord, folder: &std::path::Path) -> IntentRecord {
+    if let Some(log) = &mut intent.log {
+        absolute(log, folder);
+    }
+    intent.after.snapshot.files.iter_mut().for_each(|file| absolute(file, folder));
+    intent
+}
+
+/// Looks at changes and keeps the first few.
+struct Samples {
+    key: Vec<String>,
+    wanted: usize,
+    found: Vec<PlanSample>,
+}
+
+#[async_trait]
+impl ChangeSink for Samples {
+    async fn write(&mut self, batch: ChangeBatch, changes: &[Change]) -> Result<Receipt> {
+        for row in 0..batch.rows.num_rows() {
+            if self.found.len() >= self.wanted {
+                break;
+            }
+            let Value::Object(fields) = row_json(&batch.rows, row)? else { continue };
+            let op = match changes.get(row) {
+                Some(Change::Deleted) => "delete",
+                Some(Change::Updated) => "update",
+                _ => "insert",
+            };
+            let key: Map<String, Value> =
+                self.key.iter().filter_map(|name| Some((name.clone(), fields.get(name)?.clone()))).collect();
+            let changes = match op {
+                "delete" => Vec::new(),
+                _ => fields
+                    .into_iter()
+                    .filter(|(field, _)| !self.key.contains(field))
+                    .map(|(field, new)| FieldChange { field, new })
+                    .collect(),
+            };
+            self.found.push(PlanSample { op, key: Value::Object(key), changes });
+        }
+        Ok(Receipt { accepted_through: Some(batch.seq), ..Receipt::default() })
+    }
+
+    async fn retract(&mut self, _: &[RowId]) -> Result<()> {
+        Ok(())
+    }
+}

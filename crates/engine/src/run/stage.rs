@@ -1,0 +1,577 @@
+//! From mapped rows to staged changes: compare, count, batch, log.
+//! Not here: the order of a run's steps (`walk`), the comparison itself (`diff`).
+//! Called by runs, with a destination's writer, and by plans, with a sink that only looks.
+
+use std::collections::{HashMap, HashSet};
+
+use arrow::array::{RecordBatch, UInt32Array};
+use async_trait::async_trait;
+use tapline_core::config::{OnBadKey, Write};
+use tapline_core::{ChangeBatch, Error, Op, Outcome, Receipt, Result, RowCounts, RowId, RowOutcome, codes};
+
+use super::payload::{RejectedRow, row_json};
+use crate::diff::PARTITIONS;
+use crate::diff::RowHash;
+use crate::diff::compare::{AsideRows, Comparison};
+use crate::diff::files::FileRef;
+use crate::diff::known::{Known, Verdict};
+use crate::diff::log::{Change, LogReader, LogRow, LogWriter};
+use crate::diff::rows::{KeyCodec, RowHasher, hash, partition_of};
+
+/// Rows with a bad key whose payload is kept.
+const KEPT_PAYLOADS: usize = 10_000;
+
+/// Where changes go.
+#[async_trait]
+pub(crate) trait ChangeSink: Send {
+    /// Takes a batch.
+    async fn write(&mut self, batch: ChangeBatch, changes: &[Change]) -> Result<Receipt>;
+    /// Takes rows back.
+    async fn retract(&mut self, rows: &[RowId]) -> Result<()>;
+}
+
+/// What decides over a row.
+#[derive(Debug, Clone)]
+pub(crate) struct StagePolicy {
+    /// The sync's `write`.
+    pub(crate) write: Write,
+    /// The sync's `on_bad_key`.
+    pub(crate) on_bad_key: OnBadKey,
+    /// Whether rows that left the model are deleted.
+    pub(crate) propagate_deletes: bool,
+    /// Rows per change batch.
+    pub(crate) batch_rows: usize,
+    /// Stop after so many deliveries.
+    pub(crate) limit: Option<u64>,
+    /// Look only at rows with these encoded keys; the others are not even counted.
+    pub(crate) only: Option<HashSet<Vec<u8>>>,
+}
+
+/// What came out of staging.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    /// Counts, as if everything staged were applied.
+    pub(crate) counts: RowCounts,
+    /// Rows per batch that the sink holds.
+    pub(crate) staged: Vec<u64>,
+    /// The finished log; absent without a primary key.
+    pub(crate) log: Option<FileRef>,
+    /// Rows with a bad key, and rows that the sink refused at once; payloads of the first 10,000.
+    pub(crate) rejected: Vec<RejectedRow>,
+    /// A digest over all changes, in any order: two scans that find the same changes have the same digest.
+    pub(crate) digest: [u8; 16],
+    /// Whether the limit cut the scan short.
+    pub(crate) cut: bool,
+}
+
+/// Stages one scan.
+pub(crate) struct Stager<'a> {
+    keyed: Option<Keyed<'a>>,
+    policy: StagePolicy,
+    sink: &'a mut dyn ChangeSink,
+    counts: RowCounts,
+    staged: Vec<u64>,
+    refused: HashSet<RowId>,
+    rejected: Vec<RejectedRow>,
+    pending: Pending,
+    digest: [u8; 16],
+    delivered: u64,
+}
+
+/// What staging needs where rows have a primary key.
+pub(crate) struct Keyed<'a> {
+    /// Encodes keys.
+    pub(crate) codec: &'a KeyCodec,
+    /// Hashes rows.
+    pub(crate) hasher: &'a RowHasher,
+    /// The sync's own key.
+    pub(crate) hash_key: [u8; 16],
+    /// What was delivered before; absent in a full refresh, where every row is new.
+    pub(crate) comparison: Option<Comparison>,
+    /// The folder and name of the log.
+    pub(crate) log_place: (std::path::PathBuf, String),
+    log: LogWriter,
+    nulls: u64,
+    bad: Vec<RejectedRow>,
+    duplicates: Vec<Vec<u8>>,
+}
+
+impl<'a> Keyed<'a> {
+    /// Begins the log `name` in `folder`.
+    pub(crate) fn new(
+        codec: &'a KeyCodec,
+        hasher: &'a RowHasher,
+        hash_key: [u8; 16],
+        comparison: Option<Comparison>,
+        folder: &std::path::Path,
+        name: &str,
+    ) -> Result<Self> {
+        Ok(Self {
+            codec,
+            hasher,
+            hash_key,
+            comparison,
+            log_place: (folder.to_owned(), name.to_owned()),
+            log: LogWriter::create(folder, name)?,
+            nulls: 0,
+            bad: Vec::new(),
+            duplicates: Vec::new(),
+        })
+    }
+}
+
+/// Changed rows that wait for a full batch.
+#[derive(Default)]
+struct Pending {
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    entries: Vec<Entry>,
+    keys: Vec<u8>,
+}
+
+struct Entry {
+    partition: usize,
+    change: Change,
+    key_end: usize,
+    hash: RowHash,
+}
+
+impl<'a> Stager<'a> {
+    /// Stages into `sink`; without `keyed` every row is new.
+    pub(crate) fn new(keyed: Option<Keyed<'a>>, policy: StagePolicy, sink: &'a mut dyn ChangeSink) -> Self {
+        Self {
+            keyed,
+            policy,
+            sink,
+            counts: RowCounts::default(),
+            staged: Vec::new(),
+            refused: HashSet::new(),
+            rejected: Vec::new(),
+            pending: Pending::default(),
+            digest: [0; 16],
+            delivered: 0,
+        }
+    }
+
+    /// Counts so far.
+    pub(crate) fn counts(&self) -> RowCounts {
+        self.counts
+    }
+
+    /// Whether the limit is reached and the scan can end.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.policy.limit.is_some_and(|limit| self.delivered >= limit)
+    }
+
+    /// Takes some mapped rows.
+    pub(crate) async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Some(keyed) = &mut self.keyed else {
+            self.counts.read += batch.num_rows() as u64;
+            self.counts.inserted += batch.num_rows() as u64;
+            self.delivered += batch.num_rows() as u64;
+            self.pending.rows += batch.num_rows();
+            self.pending.batches.push(batch.clone());
+            return self.flush_full(Op::Upsert).await;
+        };
+        let keys = keyed.codec.encode(batch)?;
+        let hashes = keyed.hasher.hash(batch)?;
+        let may_be_null = keyed.codec.may_have_null(batch);
+        let mut picked = Vec::with_capacity(batch.num_rows());
+        let mut aside: Vec<Vec<u32>> = Vec::new();
+        for row in 0..batch.num_rows() {
+            if self.policy.limit.is_some_and(|limit| self.delivered >= limit) {
+                break;
+            }
+            let key = keys.row(row).data();
+            if self.policy.only.as_ref().is_some_and(|only| !only.contains(key)) {
+                continue;
+            }
+            if may_be_null && keyed.codec.has_null(batch, row) {
+                self.counts.read += 1;
+                self.counts.rejected += 1;
+                keyed.nulls += 1;
+                keep_bad(
+                    keyed,
+                    self.policy.on_bad_key,
+                    batch,
+                    row,
+                    key,
+                    &codes::KEY_001,
+                    "a part of the primary key is null",
+                )?;
+                continue;
+            }
+            let partition = partition_of(&keyed.hash_key, key);
+            let verdict = match &mut keyed.comparison {
+                None => Verdict::Inserted,
+                Some(comparison) => match comparison.meet(partition, key, &hashes[row]) {
+                    Some(verdict) => verdict,
+                    None => {
+                        aside.resize_with(PARTITIONS, Vec::new);
+                        aside[partition].push(row as u32);
+                        continue;
+                    }
+                },
+            };
+            self.counts.read += 1;
+            if let Some(change) = judge(&mut self.counts, self.policy.write, verdict) {
+                picked.push(row as u32);
+                self.delivered += 1;
+                self.pending.add(partition, change, key, hashes[row]);
+            } else if verdict == Verdict::Duplicate {
+                duplicate(keyed, self.policy.on_bad_key, batch, row, key)?;
+            }
+        }
+        for (partition, rows) in aside.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            let rows_aside = AsideRows {
+                batch,
+                rows,
+                keys: rows.iter().map(|row| keys.row(*row as usize).data()).collect(),
+                hashes: rows.iter().map(|row| hashes[*row as usize]).collect(),
+            };
+            if let Some(comparison) = &mut keyed.comparison {
+                comparison.set_aside(partition, &rows_aside)?;
+            }
+        }
+        self.pending.take(batch, picked)?;
+        self.flush_full(self.op()).await
+    }
+
+    fn op(&self) -> Op {
+        match self.policy.write {
+            Write::Upsert => Op::Upsert,
+            Write::Insert => Op::Insert,
+            Write::Update => Op::Update,
+        }
+    }
+
+    async fn flush_full(&mut self, op: Op) -> Result<()> {
+        if self.pending.rows >= self.policy.batch_rows { self.flush(op).await } else { Ok(()) }
+    }
+
+    /// Hands the waiting rows to the sink as one batch.
+    async fn flush(&mut self, op: Op) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let Some(first) = pending.batches.first() else { return Ok(()) };
+        let rows = arrow::compute::concat_batches(&first.schema(), &pending.batches)
+            .map_err(|error| Error::internal("putting changed rows together").because(error))?;
+        let seq = self.staged.len() as u64;
+        let changes: Vec<Change> = pending.entries.iter().map(|entry| entry.change).collect();
+        if let Some(keyed) = &mut self.keyed {
+            let mut start = 0;
+            for (ordinal, entry) in pending.entries.iter().enumerate() {
+                let key = &pending.keys[start..entry.key_end];
+                start = entry.key_end;
+                let row = RowId { seq, ordinal: ordinal as u32 };
+                keyed.log.push(entry.partition, &LogRow { row, change: entry.change, key, hash: entry.hash })?;
+                let own = hash(&entry.hash, &[key, &[entry.change as u8]].concat());
+                for (byte, other) in self.digest.iter_mut().zip(own) {
+                    *byte ^= other;
+                }
+            }
+        }
+        let receipt = self.sink.write(ChangeBatch { seq, op, rows: rows.clone() }, &changes).await?;
+        self.staged.push(rows.num_rows() as u64);
+        for outcome in receipt.outcomes {
+            self.refuse(&rows, &pending, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a row that the sink refused while it was staged; it is not among the staged rows.
+    fn refuse(&mut self, rows: &RecordBatch, pending: &Pending, outcome: RowOutcome) -> Result<()> {
+        let RowId { seq, ordinal } = outcome.row;
+        if !self.refused.insert(outcome.row) {
+            return Ok(());
+        }
+        self.staged[seq as usize] -= 1;
+        let entry = pending.entries.get(ordinal as usize);
+        match entry.map_or(Change::Inserted, |entry| entry.change) {
+            Change::Inserted => self.counts.inserted -= 1,
+            Change::Updated => self.counts.updated -= 1,
+            Change::Deleted => self.counts.deleted -= 1,
+        }
+        let Outcome::Rejected { code, reason } = outcome.outcome else {
+            self.counts.skipped += 1;
+            return Ok(());
+        };
+        if entry.is_some_and(|entry| entry.change == Change::Deleted) {
+            self.counts.delete_rejected += 1;
+            return Ok(());
+        }
+        self.counts.rejected += 1;
+        let encoded_key = entry.map_or_else(Vec::new, |entry| pending.key(ordinal as usize, entry).to_vec());
+        let key = match &self.keyed {
+            Some(keyed) => super::payload::key_json(keyed.codec, &encoded_key)?,
+            None => serde_json::Value::Null,
+        };
+        let keep = self.rejected.len() < KEPT_PAYLOADS;
+        let payload = if keep { Some(row_json(rows, ordinal as usize)?) } else { None };
+        self.rejected.push(RejectedRow { encoded_key, key, code: code.id.to_owned(), reason, payload });
+        Ok(())
+    }
+
+    /// Compares what was set aside, finds deletions and duplicate keys, and finishes the log.
+    ///
+    /// # Errors
+    /// `KEY-001` and `KEY-002` where bad keys stop the run.
+    pub(crate) async fn finish(mut self) -> Result<Staged> {
+        let op = self.op();
+        let cut = self.is_cut();
+        if let Some(comparison) = self.keyed.as_mut().and_then(|keyed| keyed.comparison.take()) {
+            self.finish_comparison(comparison, cut).await?;
+        }
+        self.flush(op).await?;
+        let mut staged = Staged {
+            counts: self.counts,
+            staged: self.staged,
+            log: None,
+            rejected: self.rejected,
+            digest: self.digest,
+            cut,
+        };
+        let Some(keyed) = self.keyed else { return Ok(staged) };
+        let Keyed { log, log_place: (folder, name), nulls, bad, mut duplicates, codec, .. } = keyed;
+        let mut log = log.finish()?;
+        staged.rejected.extend(bad);
+        duplicates.extend(duplicate_insertions(&folder, &log)?);
+        if self.policy.on_bad_key == OnBadKey::Fail {
+            bad_keys(nulls, duplicates.len() as u64, staged.counts.read, codec)?;
+        }
+        if !duplicates.is_empty() || !self.refused.is_empty() {
+            let bad = BadRows { duplicates, refused: self.refused };
+            log = take_back(&mut staged, self.sink, codec, bad, &folder, &log, &name).await?;
+        }
+        staged.log = Some(log);
+        Ok(staged)
+    }
+
+    async fn finish_comparison(&mut self, mut comparison: Comparison, cut: bool) -> Result<()> {
+        let op = self.op();
+        let mut unmet_keys: Vec<Vec<u8>> = Vec::new();
+        for partition in 0..PARTITIONS {
+            let (mut known, aside) = comparison.take_partition(partition)?;
+            for rows in aside.into_iter().flatten() {
+                let rows = rows?;
+                let mut picked = Vec::new();
+                for row in 0..rows.batch.num_rows() {
+                    if self.policy.limit.is_some_and(|limit| self.delivered >= limit) {
+                        break;
+                    }
+                    let (key, row_hash) = (rows.key(row), rows.hash(row)?);
+                    let verdict = known.meet(key, &row_hash);
+                    self.counts.read += 1;
+                    if let Some(change) = judge(&mut self.counts, self.policy.write, verdict) {
+                        picked.push(row as u32);
+                        self.delivered += 1;
+                        self.pending.add(partition, change, key, row_hash);
+                    } else if let (Verdict::Duplicate, Some(keyed)) = (verdict, &mut self.keyed) {
+                        duplicate(keyed, self.policy.on_bad_key, &rows.batch, row, key)?;
+                    }
+                }
+                self.pending.take(&rows.batch, picked)?;
+                self.flush_full(op).await?;
+            }
+            if self.policy.propagate_deletes && !cut && self.policy.only.is_none() {
+                unmet_keys.extend(known.unmet().map(<[u8]>::to_vec));
+                if unmet_keys.len() >= self.policy.batch_rows {
+                    self.flush(op).await?;
+                    self.delete(std::mem::take(&mut unmet_keys)).await?;
+                }
+            }
+        }
+        self.flush(op).await?;
+        self.delete(unmet_keys).await
+    }
+
+    async fn delete(&mut self, keys: Vec<Vec<u8>>) -> Result<()> {
+        let Some(keyed) = self.keyed.as_ref().filter(|_| !keys.is_empty()) else { return Ok(()) };
+        let columns = keyed.codec.decode(keys.iter().map(Vec::as_slice))?;
+        let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(keyed.codec.fields().to_vec()));
+        let rows = RecordBatch::try_new(schema, columns)
+            .map_err(|error| Error::internal("putting deletions together").because(error))?;
+        for key in &keys {
+            self.pending.add(partition_of(&keyed.hash_key, key), Change::Deleted, key, [0; 16]);
+        }
+        self.counts.deleted += keys.len() as u64;
+        self.pending.rows = rows.num_rows();
+        self.pending.batches.push(rows);
+        self.flush(Op::Delete).await
+    }
+}
+
+impl Pending {
+    /// The encoded key of an entry.
+    fn key(&self, index: usize, entry: &Entry) -> &[u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.entries[before].key_end);
+        &self.keys[start..entry.key_end]
+    }
+
+    fn add(&mut self, partition: usize, change: Change, key: &[u8], hash: RowHash) {
+        self.keys.extend_from_slice(key);
+        self.entries.push(Entry { partition, change, key_end: self.keys.len(), hash });
+    }
+
+    /// Keeps the rows whose entries were just added.
+    fn take(&mut self, batch: &RecordBatch, rows: Vec<u32>) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.rows += rows.len();
+        if rows.len() == batch.num_rows() {
+            self.batches.push(batch.clone());
+            return Ok(());
+        }
+        let picked = arrow::compute::take_record_batch(batch, &UInt32Array::from(rows))
+            .map_err(|error| Error::internal("picking changed rows").because(error))?;
+        self.batches.push(picked);
+        Ok(())
+    }
+}
+
+/// Counts a row by its verdict; the change to deliver, if there is one.
+fn judge(counts: &mut RowCounts, write: Write, verdict: Verdict) -> Option<Change> {
+    match (verdict, write) {
+        (Verdict::Unchanged, _) => counts.unchanged += 1,
+        (Verdict::Updated, Write::Insert) => counts.skipped += 1,
+        (Verdict::Updated, _) => {
+            counts.updated += 1;
+            return Some(Change::Updated);
+        }
+        (Verdict::Inserted, _) => {
+            counts.inserted += 1;
+            return Some(Change::Inserted);
+        }
+        (Verdict::Duplicate, _) => counts.rejected += 1,
+    }
+    None
+}
+
+fn duplicate(keyed: &mut Keyed<'_>, on_bad_key: OnBadKey, batch: &RecordBatch, row: usize, key: &[u8]) -> Result<()> {
+    keyed.duplicates.push(key.to_vec());
+    keep_bad(keyed, on_bad_key, batch, row, key, &codes::KEY_002, "another row has the same primary key")
+}
+
+fn keep_bad(
+    keyed: &mut Keyed<'_>,
+    on_bad_key: OnBadKey,
+    batch: &RecordBatch,
+    row: usize,
+    key: &[u8],
+    code: &tapline_core::Code,
+    reason: &str,
+) -> Result<()> {
+    if on_bad_key == OnBadKey::Fail || keyed.bad.len() >= KEPT_PAYLOADS {
+        return Ok(());
+    }
+    keyed.bad.push(RejectedRow {
+        encoded_key: key.to_vec(),
+        key: super::payload::key_json(keyed.codec, key)?,
+        code: code.id.to_owned(),
+        reason: reason.to_owned(),
+        payload: Some(row_json(batch, row)?),
+    });
+    Ok(())
+}
+
+/// The error of a run that bad keys stop.
+fn bad_keys(nulls: u64, duplicates: u64, read: u64, codec: &KeyCodec) -> Result<()> {
+    let names: Vec<&str> = codec.fields().iter().map(|field| field.name().as_str()).collect();
+    let names = names.join(", ");
+    if nulls > 0 {
+        return Err(Error::new(codes::KEY_001, format!("{nulls} of {read} rows have no primary key ({names})"))
+            .hint("leave such rows out of the model, or set `on_bad_key: reject` to deliver the others"));
+    }
+    if duplicates > 0 {
+        return Err(Error::new(
+            codes::KEY_002,
+            format!("{duplicates} of {read} rows repeat the primary key ({names}) of another row"),
+        )
+        .hint(format!("find them with SELECT {names}, count(*) … GROUP BY {names} HAVING count(*) > 1"))
+        .hint("choose a key that is unique, or set `on_bad_key: reject` to deliver the others"));
+    }
+    Ok(())
+}
+
+/// The keys of inserted rows that another inserted row has too; once per row beyond the first.
+fn duplicate_insertions(folder: &std::path::Path, log: &FileRef) -> Result<Vec<Vec<u8>>> {
+    let mut reader = LogReader::open(folder, log)?;
+    let mut duplicates = Vec::new();
+    for partition in 0..PARTITIONS {
+        let mut seen = Known::default();
+        reader.visit(partition, |row| {
+            if row.change == Change::Inserted && !seen.is_first(row.key) {
+                duplicates.push(row.key.to_vec());
+            }
+            Ok(())
+        })?;
+    }
+    Ok(duplicates)
+}
+
+/// Rows that must not be published.
+struct BadRows {
+    duplicates: Vec<Vec<u8>>,
+    refused: HashSet<RowId>,
+}
+
+/// Takes all rows of duplicated keys back: from the sink, from the counts, and from the log, which is written anew
+/// without them and without the rows that the sink refused.
+async fn take_back(
+    staged: &mut Staged,
+    sink: &mut dyn ChangeSink,
+    codec: &KeyCodec,
+    bad: BadRows,
+    folder: &std::path::Path,
+    log: &FileRef,
+    name: &str,
+) -> Result<FileRef> {
+    let BadRows { duplicates, refused } = bad;
+    let mut bad: HashMap<Vec<u8>, bool> = duplicates.into_iter().map(|key| (key, false)).collect();
+    let mut reader = LogReader::open(folder, log)?;
+    let name = format!("{name}.unique");
+    let mut writer = LogWriter::create(folder, &name)?;
+    let mut rows = Vec::new();
+    let counts = &mut staged.counts;
+    for partition in 0..PARTITIONS {
+        reader.visit(partition, |row| {
+            let duplicated = bad.get_mut(row.key).map(|logged| *logged = true).is_some();
+            if refused.contains(&row.row) {
+                return Ok(());
+            }
+            if !duplicated {
+                return writer.push(partition, &row);
+            }
+            match row.change {
+                Change::Inserted => counts.inserted -= 1,
+                Change::Updated => counts.updated -= 1,
+                Change::Deleted => return Ok(()),
+            }
+            counts.rejected += 1;
+            rows.push(row.row);
+            if staged.rejected.len() < KEPT_PAYLOADS {
+                staged.rejected.push(RejectedRow {
+                    encoded_key: row.key.to_vec(),
+                    key: super::payload::key_json(codec, row.key)?,
+                    code: codes::KEY_002.id.to_owned(),
+                    reason: "another row has the same primary key".to_owned(),
+                    payload: None,
+                });
+            }
+            Ok(())
+        })?;
+    }
+    // A key whose first row is in no log was met unchanged or skipped; that row is a duplicate like the others.
+    let unlogged = bad.values().filter(|logged| !**logged).count() as u64;
+    let from_unchanged = unlogged.min(staged.counts.unchanged);
+    staged.counts.unchanged -= from_unchanged;
+    staged.counts.skipped -= unlogged - from_unchanged;
+    staged.counts.rejected += unlogged;
+    for row in &rows {
+        staged.staged[row.seq as usize] -= 1;
+    }
+    if !rows.is_empty() {
+        sink.retract(&rows).await?;
+    }
+    writer.finish()
+}

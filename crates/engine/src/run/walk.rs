@@ -1,0 +1,456 @@
+//! One run, from the lease to the commit.
+//! Not here: the pieces it calls in order: `guard`, `scan`, `stage`, `commit`, `recover`.
+//! Called through [`run`] by the command line, the scheduler and the API.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::Utc;
+use tapline_core::config::{Mode, OnBadKey, Write};
+use tapline_core::{
+    Class, Commit, Error, ErrorReport, Lease, Phase, Receipt, Result, RowCounts, RunEvent, RunReport, RunStatus,
+    SharedSink, Target, codes,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::commit::{open_rejects, settle, sweep_orphans};
+use super::guard::{Claim, check_marker};
+use super::job::{RunOptions, SyncJob, key_fields};
+use super::mapping::reads_clock;
+use super::record::{IntentRecord, Record};
+use super::recover;
+use super::scan::{Attempt, ScanPlan, Scanned};
+use crate::sql::{ScanReport, Session};
+
+/// How often a file that is replaced while it is read starts the attempt again.
+const ATTEMPTS: usize = 3;
+/// The share of delivered rows whose removal stops a run, where the sync does not say.
+const MAX_DELETE_RATIO: f64 = 0.2;
+
+/// Runs a sync once. A failure is in the report, never lost: what the report says is recorded in the state too.
+pub async fn run(job: &SyncJob, options: &RunOptions, events: &SharedSink, cancel: &CancellationToken) -> RunReport {
+    let started = Instant::now();
+    let mut report = RunReport {
+        sync: job.name.clone(),
+        run: ulid::Ulid::generate().to_string(),
+        generation: 0,
+        status: RunStatus::Running,
+        mode: job.mode(options),
+        files: tapline_core::FileCounts::default(),
+        bytes_read: 0,
+        source_rows: tapline_core::SourceRowCounts::default(),
+        rows: RowCounts::default(),
+        duration_ms: 0,
+        error: None,
+        started_at: Some(Utc::now()),
+        ended_at: None,
+    };
+    let lease = match job.state.lease(&job.name, options.lock_timeout).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            fail(&mut report, &error);
+            return end(report, started, events);
+        }
+    };
+    report.generation = lease.generation;
+    events.send(RunEvent::Started { sync: job.name.clone(), run: report.run.clone(), generation: lease.generation });
+    let outcome = match job.state.record_run(&report).await {
+        Ok(()) => {
+            Walk { job, options, events, cancel, lease: &lease, scan: ScanReport::default() }.go(&mut report).await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &outcome {
+        fail(&mut report, error);
+    }
+    let report = end(report, started, events);
+    if let Err(error) = job.state.record_run(&report).await {
+        tracing::error!(sync = job.name, error = %error.full_message(), "cannot record the run");
+    }
+    if let Err(error) = job.state.release(&lease).await {
+        tracing::error!(sync = job.name, error = %error.full_message(), "cannot release the lease");
+    }
+    report
+}
+
+fn fail(report: &mut RunReport, error: &Error) {
+    report.status = match error.class() {
+        Class::Guard => RunStatus::Stopped,
+        Class::Cancelled => RunStatus::Cancelled,
+        Class::Usage | Class::Failure => RunStatus::Failed,
+    };
+    // Nothing became visible: what was counted on the way is no outcome of any row.
+    report.rows = RowCounts::default();
+    report.error = Some(ErrorReport::from(error));
+}
+
+fn end(mut report: RunReport, started: Instant, events: &SharedSink) -> RunReport {
+    report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    report.ended_at = Some(Utc::now());
+    events.send(RunEvent::Ended { report: Box::new(report.clone()) });
+    report
+}
+
+struct Walk<'a> {
+    job: &'a SyncJob,
+    options: &'a RunOptions,
+    events: &'a SharedSink,
+    cancel: &'a CancellationToken,
+    lease: &'a Lease,
+    scan: ScanReport,
+}
+
+impl Walk<'_> {
+    async fn go(&mut self, report: &mut RunReport) -> Result<()> {
+        let outcome = self.steps(report).await;
+        report.files = self.scan.files;
+        report.bytes_read = self.scan.bytes_read;
+        report.source_rows = self.scan.source_rows;
+        outcome
+    }
+
+    async fn steps(&mut self, report: &mut RunReport) -> Result<()> {
+        let job = self.job;
+        let (mut record, mut revision) = self.wake().await?;
+        let session = Arc::new(Session::open(job.access(), job.limits.clone())?);
+        if self.is_unchanged(&session, &record).await? {
+            report.status = RunStatus::Unchanged;
+            return Ok(());
+        }
+        let mut scanned = self.read_with_retry(session, &record).await?;
+        let mut counts = scanned.staged.counts;
+        let guards = self.guards(&scanned, &record);
+        if let Err(error) = guards {
+            abort(&mut scanned).await;
+            return Err(error);
+        }
+        if scanned.first_delivery {
+            record = scanned.record.clone();
+        }
+        let full = self.mode() == Mode::FullRefresh;
+        let part = scanned.staged.cut || self.options.only_rejects;
+        record.key = scanned.codec.as_ref().map(key_fields).unwrap_or_default();
+        record.published = Some(self.lease.generation);
+        // A run that delivers a part leaves the rest to the next: what that one compares the files with stays as it was.
+        if !part {
+            record.rows = counts.read;
+            record.fingerprint = Some(job.fingerprint());
+            record.manifest = Some(scanned.manifest.clone());
+        }
+        record.volatile = scanned.volatile || reads_clock(&job.sync);
+        record.formats = scanned.formats.clone();
+        record.source_rejects = self.scan.source_rows.rejected;
+        let intent = IntentRecord {
+            identity: record.identity.clone(),
+            log: scanned.staged.log.clone(),
+            full,
+            batches: scanned.staged.staged.len() as u64,
+            after: record.clone(),
+        };
+        let body =
+            serde_json::to_value(&intent).map_err(|error| Error::internal("writing an intent").because(error))?;
+        failpoint("before-intent");
+        job.state.put_intent(self.lease, body).await?;
+        failpoint("after-intent");
+        self.events.send(RunEvent::Phase { phase: Phase::Publish });
+        let receipt = match scanned.writer.publish(&scanned.staged.staged).await {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                // Whether it was published is for recovery to find out: the marker says so.
+                abort(&mut scanned).await;
+                return Err(error);
+            }
+        };
+        failpoint("after-publish");
+        self.events.send(RunEvent::Phase { phase: Phase::Commit });
+        revision = self.commit(&mut scanned, record, revision, &intent, receipt, &mut counts).await?;
+        failpoint("after-commit");
+        tracing::debug!(sync = job.name, revision, "committed");
+        if !counts.add_up() {
+            return Err(Error::new(codes::RUN_002, "the counts of the run do not add up")
+                .hint("this is a bug: please report it"));
+        }
+        report.rows = counts;
+        let partial = counts.rejected + counts.delete_rejected + self.scan.source_rows.rejected > 0;
+        report.status = if partial { RunStatus::Partial } else { RunStatus::Succeeded };
+        Ok(())
+    }
+
+    /// Reads the checkpoint, checks the marker, takes the stream, and finishes what a killed run left open.
+    async fn wake(&mut self) -> Result<(Record, u64)> {
+        let job = self.job;
+        self.events.send(RunEvent::Phase { phase: Phase::Recover });
+        let checkpoint = job.state.checkpoint(&job.name).await?;
+        let mut revision = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.revision);
+        let mut record = match &checkpoint {
+            Some(checkpoint) => Record::from_checkpoint(checkpoint)?,
+            None => Record::default(),
+        };
+        let pending = job.state.intent(&job.name).await?;
+        if record.identity != job.identity() {
+            if !record.identity.is_empty() {
+                self.note(format!("first delivery to {}: the last one went to {}", job.identity(), record.identity));
+            }
+            let pending_here = pending.as_ref().map(IntentRecord::from_intent).transpose()?;
+            record = match pending_here.filter(|intent| intent.identity == job.identity()) {
+                // A first run was cut off: its record is the one it would have left.
+                Some(intent) => Record { published: None, snapshot: Default::default(), ..intent.after },
+                None => Record::first(job.identity(), Vec::new()),
+            };
+        }
+        let stream = &job.sync.stream;
+        let owner = job.owner();
+        let marker = job.destination.marker(stream).await?;
+        let claim = match self.mode() {
+            Mode::Incremental => Claim::Continue,
+            Mode::FullRefresh => Claim::Replace { take_over: self.options.full_refresh },
+        };
+        let generation = pending.as_ref().map(|intent| intent.generation);
+        check_marker(job.destination.as_ref(), stream, marker.as_ref(), &owner, &record, generation, claim).await?;
+        job.destination.stamp(stream, &owner, self.lease.generation).await?;
+        failpoint("after-stamp");
+        if let Some(intent) = pending {
+            (record, revision) =
+                recover::finish(job, self.lease, record, revision, &intent, &|text| self.note(text)).await?;
+        }
+        Ok((record, revision))
+    }
+
+    fn note(&self, message: String) {
+        self.events.send(RunEvent::Note { message });
+    }
+
+    fn mode(&self) -> Mode {
+        self.job.mode(self.options)
+    }
+
+    /// Whether nothing can have changed: same files, same settings, same table, nothing open.
+    async fn is_unchanged(&mut self, session: &Arc<Session>, record: &Record) -> Result<bool> {
+        let job = self.job;
+        let same_settings = self.mode() == Mode::Incremental
+            && self.options.plan.is_none()
+            && !self.options.only_rejects
+            && record.published.is_some()
+            && record.fingerprint.as_deref() == Some(job.fingerprint().as_str())
+            && !record.volatile
+            && record.rejects == 0
+            && record.source_rejects == 0;
+        if !same_settings {
+            return Ok(false);
+        }
+        self.events.send(RunEvent::Phase { phase: Phase::List });
+        let listing = self.interruptible(session.list(&job.model.sql)).await?;
+        if record.manifest.as_deref() != Some(listing.digest.as_str()) {
+            return Ok(false);
+        }
+        let marker = job.destination.marker(&job.sync.stream).await?;
+        let same_table = marker.as_ref().is_some_and(|marker| marker.table.is_some() && marker.table == record.table);
+        if !same_table {
+            return Ok(false);
+        }
+        if record.snapshot.rows > 0 && job.destination.holds_rows(&job.sync.stream).await? != Some(true) {
+            return Ok(false);
+        }
+        self.scan.files = listing.files;
+        Ok(true)
+    }
+
+    /// The keys that a run looks at, where it looks only at rows that were rejected before.
+    async fn only_rejects(&self) -> Result<Option<HashSet<Vec<u8>>>> {
+        if !self.options.only_rejects {
+            return Ok(None);
+        }
+        if self.job.model.primary_key.is_empty() {
+            return Err(Error::new(codes::CONF_007, "rows without a primary key cannot be offered again one by one")
+                .hint("run the sync: it offers every row"));
+        }
+        let rejects = self.job.state.rejects(&self.job.name).await?;
+        Ok(Some(rejects.into_iter().map(|reject| reject.encoded_key).collect()))
+    }
+
+    /// Waits for `step`, or fails when somebody asks the run to stop.
+    async fn interruptible<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
+        self.cancel
+            .run_until_cancelled(step)
+            .await
+            .unwrap_or_else(|| Err(Error::new(codes::RUN_001, "the run was asked to stop; nothing became visible")))
+    }
+
+    /// Reads, compares and stages, from a fresh listing when a file is replaced underfoot.
+    async fn read_with_retry(&mut self, session: Arc<Session>, record: &Record) -> Result<Scanned> {
+        let mut session = session;
+        let mut attempt = 1;
+        loop {
+            match self.read(&session, record).await {
+                Err(error) if error.code() == codes::S3_008 && attempt < ATTEMPTS => {
+                    self.note(format!("{error}; reading again from a fresh listing"));
+                    attempt += 1;
+                    session = Arc::new(Session::open(self.job.access(), self.job.limits.clone())?);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn read(&mut self, session: &Session, record: &Record) -> Result<Scanned> {
+        let job = self.job;
+        let plan = ScanPlan {
+            job,
+            record,
+            log_name: format!("intent-{}.arrow", self.lease.generation),
+            folder: job.folder(),
+            policy: super::stage::StagePolicy {
+                write: if self.mode() == Mode::FullRefresh { Write::Upsert } else { job.sync.write },
+                on_bad_key: job.sync.on_bad_key,
+                propagate_deletes: self.mode() == Mode::Incremental
+                    && job.sync.deletes == tapline_core::config::Deletes::Propagate,
+                batch_rows: job.capabilities.batch_rows,
+                limit: self.options.limit,
+                only: self.only_rejects().await?,
+            },
+            full: self.mode() == Mode::FullRefresh,
+        };
+        let mut pins = plan.pins();
+        loop {
+            self.events.send(RunEvent::Phase { phase: Phase::List });
+            let prepared = self.interruptible(plan.prepare(session, &mut pins)).await?;
+            let target = Target {
+                stream: job.sync.stream.clone(),
+                owner: job.owner(),
+                generation: self.lease.generation,
+                schema: Arc::clone(prepared.mapping.schema()),
+                key: prepared.mapping.key().to_vec(),
+                refresh: job.refresh(self.options),
+                retractable: job.sync.on_bad_key == OnBadKey::Reject && !prepared.mapping.key().is_empty(),
+            };
+            let mut writer = self.interruptible(job.destination.open(target)).await?;
+            failpoint("after-open");
+            self.events.send(RunEvent::Phase { phase: Phase::Read });
+            let progress = |scan: ScanReport, rows: RowCounts, total: u64| {
+                self.events.send(RunEvent::Progress { bytes_read: scan.bytes_read, bytes_total: total, rows });
+            };
+            let mut kept = super::commit::Kept::default();
+            let mut sink = super::scan::WriterSink { writer: writer.as_mut(), kept: &mut kept };
+            let attempt = self.interruptible(plan.scan(&prepared, &mut sink, &progress)).await;
+            self.scan = prepared.query.scan();
+            match attempt {
+                Ok(Attempt::Staged(staged)) => {
+                    failpoint("after-staging");
+                    return Ok(prepared.into_scanned(staged, writer, kept));
+                }
+                Ok(Attempt::Widened(widened)) => {
+                    writer.abort().await?;
+                    self.note(format!("{widened}; reading again with a wider type"));
+                    prepared.query.widen(&widened, &mut pins);
+                }
+                Err(error) => {
+                    if let Err(abort) = writer.abort().await {
+                        tracing::warn!(error = %abort.full_message(), "cannot drop the staging area");
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Stops what looks like an accident, before anything is visible.
+    fn guards(&self, scanned: &Scanned, record: &Record) -> Result<()> {
+        let (job, counts) = (self.job, &scanned.staged.counts);
+        if let Some(plan) = &self.options.plan
+            && *plan != scanned.plan_digest(job, self.mode() == Mode::FullRefresh)
+        {
+            return Err(Error::new(codes::SYNC_004, "the plan no longer holds: a run would now change other rows")
+                .hint(format!("make a new one with `tapline plan {} -o plan.json`", job.name)));
+        }
+        let known = record.rows.max(record.snapshot.rows);
+        if counts.read == 0
+            && known > 0
+            && !self.options.only_rejects
+            && !self.options.allow_empty
+            && job.sync.cursor_field.is_none()
+        {
+            return Err(Error::new(
+                codes::SYNC_001,
+                format!("the model yields no rows, where the last run knew {known}"),
+            )
+            .hint("make sure that the files are there and that the SQL still finds them")
+            .hint("if it is meant, run `tapline sync` with --allow-empty"));
+        }
+        let delivered = record.snapshot.rows;
+        let ratio = job.sync.max_delete_ratio.unwrap_or(MAX_DELETE_RATIO);
+        let share = counts.deleted as f64 / delivered.max(1) as f64;
+        if self.mode() == Mode::Incremental && counts.deleted > 0 && share > ratio && counts.read > 0 {
+            return Err(Error::new(
+                codes::SYNC_006,
+                format!(
+                    "{} of {delivered} delivered rows left the model, more than max_delete_ratio {ratio} allows",
+                    counts.deleted
+                ),
+            )
+            .hint("make sure that the model is complete; if it is, raise max_delete_ratio for this run"));
+        }
+        if !counts.add_up() {
+            return Err(Error::new(codes::RUN_002, "the counts of the run do not add up")
+                .hint("this is a bug: please report it"));
+        }
+        Ok(())
+    }
+
+    async fn commit(
+        &self,
+        scanned: &mut Scanned,
+        mut record: Record,
+        revision: u64,
+        intent: &IntentRecord,
+        receipt: Receipt,
+        counts: &mut RowCounts,
+    ) -> Result<u64> {
+        let job = self.job;
+        if intent.full {
+            counts.deleted = receipt.removed;
+        }
+        let folder = job.folder();
+        let name = format!("snapshot-{}.arrow", self.lease.generation);
+        let settled = settle(&folder, &name, intent, receipt.outcomes, scanned.codec.as_ref(), &scanned.kept, counts)?;
+        failpoint("after-snapshot");
+        let mut rejected = std::mem::take(&mut scanned.staged.rejected);
+        rejected.extend(settled.rejected);
+        let open = open_rejects(rejected, &job.state.rejects(&job.name).await?);
+        record.snapshot = settled.snapshot;
+        record.rejects = open.len() as u64;
+        record.table = job.destination.marker(&job.sync.stream).await?.and_then(|marker| marker.table);
+        let commit = Commit { body: record.to_body()?, rejects: open, source_rejects: scanned.source_rejects.clone() };
+        let checkpoint = job.state.commit(self.lease, revision, commit).await?;
+        sweep_orphans(&folder, &record.snapshot);
+        Ok(checkpoint.revision)
+    }
+}
+
+async fn abort(scanned: &mut Scanned) {
+    if let Err(error) = scanned.writer.abort().await {
+        tracing::warn!(error = %error.full_message(), "cannot drop the staging area");
+    }
+}
+
+/// A place where a test can kill the process: `TAPLINE_FAILPOINT=name` aborts it there. It does nothing in a release
+/// build.
+pub(crate) fn failpoint(name: &str) {
+    if cfg!(debug_assertions) && std::env::var("TAPLINE_FAILPOINT").is_ok_and(|wanted| wanted == name) {
+        std::process::abort();
+    }
+}
+
+/// Forgets what a sync has delivered: the next run is a first run. The stream is taken over at the destination.
+pub async fn reset(job: &SyncJob) -> Result<()> {
+    let lease = job.state.lease(&job.name, RunOptions::default().lock_timeout).await?;
+    let outcome = async {
+        job.destination.stamp(&job.sync.stream, &job.owner(), lease.generation).await?;
+        job.state.reset(&lease).await
+    }
+    .await;
+    job.state.release(&lease).await?;
+    outcome?;
+    sweep_orphans(&job.folder(), &Default::default());
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! What a scan has read so far: files, rows, lines that were no rows.
+//! Not here: bytes and requests, which the store counts.
+//! Called by the scans, which add, and by runs and `query`, which report.
+
+use std::collections::{HashMap, HashSet};
+
+use parking_lot::Mutex;
+use tapline_core::{SourceReject, SourceRowCounts};
+
+/// How many rejected lines are kept with their reasons; the count goes on beyond it.
+const KEPT_REJECTS: usize = 10_000;
+
+/// Counters of one statement, shared by all its scans.
+///
+/// A file that the statement names twice is read twice, but its lines are lines of the source once: counts are kept
+/// per file.
+#[derive(Debug, Default)]
+pub struct ScanCounters {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: HashMap<String, (u64, u64)>,
+    opened: HashSet<String>,
+    rejects: Vec<SourceReject>,
+    rejected_files: HashSet<String>,
+}
+
+impl ScanCounters {
+    /// Notes that a file is being read.
+    pub fn open(&self, file: &str) {
+        self.inner.lock().opened.insert(file.to_owned());
+    }
+
+    /// Sets how many rows and rejected lines a scan of `file` has seen so far.
+    pub fn set(&self, file: &str, rows: u64, rejected: u64) {
+        let mut inner = self.inner.lock();
+        let counts = inner.files.entry(file.to_owned()).or_default();
+        *counts = (counts.0.max(rows), counts.1.max(rejected));
+    }
+
+    /// Keeps rejected lines of one scan of a file; a second scan of the same file adds nothing.
+    pub fn keep_rejects(&self, file: &str, first_of_scan: bool, rejects: Vec<SourceReject>) {
+        let mut inner = self.inner.lock();
+        if first_of_scan && !inner.rejected_files.insert(file.to_owned()) {
+            return;
+        }
+        let room = KEPT_REJECTS.saturating_sub(inner.rejects.len());
+        inner.rejects.extend(rejects.into_iter().take(room));
+    }
+
+    /// Rows and rejected lines of all line-based files.
+    pub fn rows(&self) -> SourceRowCounts {
+        let inner = self.inner.lock();
+        inner.files.values().fold(SourceRowCounts::default(), |sum, (rows, rejected)| SourceRowCounts {
+            read: sum.read + rows,
+            rejected: sum.rejected + rejected,
+        })
+    }
+
+    /// How many files were opened.
+    pub fn files_read(&self) -> u64 {
+        self.inner.lock().opened.len() as u64
+    }
+
+    /// The rejected lines, by file and line.
+    pub fn rejects(&self) -> Vec<SourceReject> {
+        let mut rejects = self.inner.lock().rejects.clone();
+        rejects.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+        rejects
+    }
+}

@@ -1,0 +1,28 @@
+//! DuckDB's SQL over files in S3: parsing, files as tables, planning and running in a sandbox.
+//! Not here: what a run does with the rows (`run`), decoding CSV (crate `tapline-csv`).
+//! Called by runs, `query`, `preview`, `discover` and `validate`.
+
+pub(crate) mod counters;
+pub(crate) mod csv_scan;
+pub(crate) mod errors;
+pub(crate) mod execute;
+pub(crate) mod files;
+pub(crate) mod names;
+pub(crate) mod parse;
+pub(crate) mod references;
+pub(crate) mod session;
+pub(crate) mod table;
+
+pub use errors::Widened;
+pub use execute::{BatchVisitor, execute};
+pub use files::{Access, TableFile, TableFiles};
+pub use session::{BatchStream, Limits, Pins, Query, ScanReport, Session, StreamError};
+pub use table::{FileTable, TableKind};
+
+/// Parses a model's SQL without touching anything outside: one statement that only reads.
+///
+/// # Errors
+/// `SQL-001` with a caret, `SQL-010` for anything but one SELECT.
+pub fn check_sql(sql: &str) -> tapline_core::Result<()> {
+    parse::parse(sql).map(drop)
+}

@@ -1,0 +1,456 @@
+//! The sandbox in which SQL runs: one source, read only, with limits on memory.
+//! Not here: parsing (`parse`), files (`files`, `table`), what a run does with the rows (`run`).
+//! Called by runs, `query`, `preview` and `discover`.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionStateBuilder, context::SQLOptions};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement as EngineStatement;
+use datafusion::sql::sqlparser::ast::Statement;
+use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
+use tapline_core::{Error, FileCounts, Result, SourceReject, SourceRowCounts};
+use tapline_csv::{CsvOptions, TableFormat};
+use tapline_storage::{FileEntry, FileFormat, Manifest};
+
+use super::counters::ScanCounters;
+use super::errors::{Widened, find, from_datafusion};
+use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
+use super::references::{Reference, replace_references};
+use super::table::{FileTable, TableKind};
+use super::{names, parse};
+
+/// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
+const SCAN_PARTITIONS: usize = 8;
+
+/// What one statement may use.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Memory of sorts, joins and groups before they spill, in bytes.
+    pub memory_bytes: usize,
+    /// Where they spill; the system's temporary folder without it.
+    pub temp_dir: Option<PathBuf>,
+    /// Rows of a record batch.
+    pub batch_rows: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory_bytes: 1 << 30, temp_dir: None, batch_rows: 8192 }
+    }
+}
+
+/// What must stay the same when a statement is planned again: the listing, and how CSV files are read.
+#[derive(Clone, Default)]
+pub struct Pins {
+    files: HashMap<String, TableFiles>,
+    formats: HashMap<String, TableFormat>,
+}
+
+impl Pins {
+    /// Pins with the CSV formats of an earlier run, by [`Query::formats`].
+    pub fn with_formats(formats: HashMap<String, TableFormat>) -> Self {
+        Self { files: HashMap::new(), formats }
+    }
+}
+
+/// A sandbox: the files of one source, or whatever the shell user may read.
+pub struct Session {
+    access: Access,
+    limits: Limits,
+    stores: Arc<Stores>,
+    runtime: Arc<RuntimeEnv>,
+    started: DateTime<Utc>,
+}
+
+impl Session {
+    /// Opens a sandbox. Touches nothing outside yet.
+    pub fn open(access: Access, limits: Limits) -> Result<Self> {
+        let stores = Arc::new(Stores::default());
+        let mode = limits
+            .temp_dir
+            .clone()
+            .map_or(DiskManagerMode::OsTmpDirectory, |folder| DiskManagerMode::Directories(vec![folder]));
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(mode))
+            .with_object_store_registry(Arc::clone(&stores) as _)
+            .build_arc()
+            .map_err(|error| from_datafusion(&error, "preparing the query engine", &[]))?;
+        Ok(Self { access, limits, stores, runtime, started: Utc::now() })
+    }
+
+    /// Parses, checks, lists files and plans. Reads footers and samples of CSV files.
+    ///
+    /// # Errors
+    /// `SQL-…` for the statement, `S3-…` and `FILE-…` for the files.
+    pub async fn query(&self, sql: &str) -> Result<Query> {
+        self.query_pinned(sql, &mut Pins::default()).await
+    }
+
+    /// As [`query`](Self::query), with what `pins` holds taken as given; the rest is added to it.
+    pub async fn query_pinned(&self, sql: &str, pins: &mut Pins) -> Result<Query> {
+        let mut query = parse::parse(sql)?;
+        let mut references: Vec<Reference> = Vec::new();
+        replace_references(&mut query, |reference| {
+            let index = references.iter().position(|known| *known == reference).unwrap_or_else(|| {
+                references.push(reference);
+                references.len() - 1
+            });
+            table_name(index)
+        })?;
+        let context = self.context();
+        let counters = Arc::new(ScanCounters::default());
+        let mut tables = Vec::with_capacity(references.len());
+        for (index, reference) in references.iter().enumerate() {
+            let key = key_of(reference);
+            let table = self.table(table_name(index), &key, reference, pins, &context, &counters).await?;
+            pins.files.insert(key.clone(), table.files.clone());
+            if let TableKind::Csv { format, settled: false, .. } = &table.kind {
+                pins.formats.insert(key.clone(), format.clone());
+            }
+            tables.push((key, table));
+        }
+        let shown: Vec<(String, String)> = tables
+            .iter()
+            .zip(&references)
+            .map(|((_, table), reference)| (table.name.clone(), reference.patterns.join(", ")))
+            .collect();
+        for (_, table) in &tables {
+            context
+                .register_table(datafusion::common::TableReference::bare(table.name.as_str()), Arc::new(table.clone()))
+                .map_err(|error| from_datafusion(&error, "planning the SQL", &shown))?;
+        }
+        let schemas = tables.iter().map(|(_, table)| (table.name.clone(), Arc::clone(&table.schema))).collect();
+        names::apply(&mut query, &schemas);
+        let statement = EngineStatement::Statement(Box::new(Statement::Query(query)));
+        let plan = context
+            .state()
+            .statement_to_plan(statement)
+            .await
+            .and_then(|plan| {
+                read_only().verify_plan(&plan)?;
+                Ok(plan)
+            })
+            .map_err(|error| from_datafusion(&error, "planning the SQL", &shown))?;
+        Ok(Query {
+            context,
+            plan,
+            tables,
+            counters,
+            stores: Arc::clone(&self.stores),
+            shown,
+            physical: Mutex::new(None),
+        })
+    }
+
+    /// Lists the files that a statement names, and nothing more.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query), as far as it comes.
+    pub async fn list(&self, sql: &str) -> Result<Listing> {
+        let mut query = parse::parse(sql)?;
+        let mut references: Vec<Reference> = Vec::new();
+        replace_references(&mut query, |reference| {
+            if !references.contains(&reference) {
+                references.push(reference);
+            }
+            String::new()
+        })?;
+        let mut digests = Vec::with_capacity(references.len());
+        let mut files = FileCounts::default();
+        for reference in &references {
+            let found = resolve(&self.access, &self.stores, reference).await?;
+            files.listed += found.listed;
+            files.skipped += found.skipped;
+            digests.push(format!("{}={}", key_of(reference), found.digest));
+        }
+        Ok(Listing { digest: digests.join("\n"), files })
+    }
+
+    async fn table(
+        &self,
+        name: String,
+        key: &str,
+        reference: &Reference,
+        pins: &Pins,
+        context: &SessionContext,
+        counters: &Arc<ScanCounters>,
+    ) -> Result<FileTable> {
+        let files = match pins.files.get(key) {
+            Some(files) => files.clone(),
+            None => resolve(&self.access, &self.stores, reference).await?,
+        };
+        let options = self.csv_options(reference)?;
+        let pinned = pins.formats.get(key).cloned();
+        FileTable::describe(name, files, options, pinned, &context.state(), Arc::clone(counters)).await
+    }
+
+    /// The columns of some files of a listing, and how they are read.
+    pub(crate) async fn describe_files(
+        &self,
+        manifest: &Manifest,
+        files: &[FileEntry],
+    ) -> Result<(SchemaRef, TableKind)> {
+        let part = Manifest { files: files.to_vec(), ..manifest.clone() };
+        let files = pin_manifest(&self.access, &self.stores, part)?;
+        let options = match &self.access {
+            Access::Source(source) => source.config().csv.clone(),
+            Access::Ambient { .. } => CsvOptions::default(),
+        };
+        let state = self.context().state();
+        let counters = Arc::new(ScanCounters::default());
+        let table = FileTable::describe(table_name(0), files, options, None, &state, counters).await?;
+        Ok((Arc::clone(&table.schema), table.kind))
+    }
+
+    /// The source's CSV settings, overlaid with the arguments of the reader function.
+    fn csv_options(&self, reference: &Reference) -> Result<CsvOptions> {
+        let base = match &self.access {
+            Access::Source(source) => source.config().csv.clone(),
+            Access::Ambient { .. } => CsvOptions::default(),
+        };
+        if reference.options.is_empty() {
+            return Ok(base);
+        }
+        let invalid = |error: serde_json::Error| {
+            Error::new(
+                tapline_core::codes::SQL_005,
+                "planning the SQL: an argument of the reader function is not known",
+            )
+            .because(error)
+        };
+        if reference.reader != Some(FileFormat::Csv) {
+            let names: Vec<&str> = reference.options.keys().map(String::as_str).collect();
+            return Err(Error::new(
+                tapline_core::codes::SQL_013,
+                format!("planning the SQL: the argument {} of the reader function is not supported", names.join(", ")),
+            ));
+        }
+        let mut merged = serde_json::to_value(&base).map_err(invalid)?;
+        if let Some(object) = merged.as_object_mut() {
+            object.retain(|_, value| !value.is_null());
+            object.extend(reference.options.clone());
+        }
+        let options: CsvOptions = serde_json::from_value(merged).map_err(invalid)?;
+        options.validate().map_err(super::csv_scan::csv_error)?;
+        Ok(options)
+    }
+
+    /// A fresh session of the query engine over this sandbox's stores.
+    pub(crate) fn context(&self) -> SessionContext {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(SCAN_PARTITIONS)
+            .with_batch_size(self.limits.batch_rows)
+            .with_information_schema(false);
+        let options = config.options_mut();
+        options.sql_parser.enable_ident_normalization = false;
+        options.sql_parser.map_string_types_to_utf8view = false;
+        options.sql_parser.default_null_ordering = "nulls_last".to_owned();
+        options.execution.time_zone = Some("UTC".to_owned());
+        options.execution.parquet.schema_force_view_types = false;
+        let mut state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&self.runtime))
+            .with_default_features()
+            .build();
+        // Bound once, so that a scan that starts again sees the same clock.
+        state.execution_props_mut().query_execution_start_time = Some(self.started);
+        SessionContext::new_with_state(state)
+    }
+}
+
+fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+fn table_name(index: usize) -> String {
+    format!("tapline_file_{index}")
+}
+
+fn key_of(reference: &Reference) -> String {
+    let reader = reference.reader.map_or("", |reader| reader.name());
+    let options = serde_json::Value::Object(reference.options.clone());
+    format!("{}|{reader}|{options}", reference.patterns.join("|"))
+}
+
+/// The files that a statement names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// As [`Query::manifest_digest`].
+    pub digest: String,
+    /// How many names were seen.
+    pub files: FileCounts,
+}
+
+/// What a statement has read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScanReport {
+    /// Files.
+    pub files: FileCounts,
+    /// Bytes fetched from S3.
+    pub bytes_read: u64,
+    /// Rows and lines of the files.
+    pub source_rows: SourceRowCounts,
+}
+
+/// Record batches of a statement, with Tapline's errors.
+pub type BatchStream = std::pin::Pin<Box<dyn Stream<Item = Result<RecordBatch, StreamError>> + Send>>;
+
+/// Why a stream of batches ended early.
+#[derive(Debug)]
+pub enum StreamError {
+    /// A CSV value did not fit its inferred type; [`Query::widen`] and plan again.
+    Widened(Box<Widened>),
+    /// The statement failed.
+    Failed(Error),
+}
+
+/// A planned statement.
+pub struct Query {
+    context: SessionContext,
+    plan: LogicalPlan,
+    tables: Vec<(String, FileTable)>,
+    counters: Arc<ScanCounters>,
+    stores: Arc<Stores>,
+    shown: Vec<(String, String)>,
+    physical: Mutex<Option<Arc<dyn ExecutionPlan>>>,
+}
+
+/// Rows that the scans of Parquet and NDJSON files have given so far.
+fn scanned_rows(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let own = match plan.name() {
+        "DataSourceExec" => plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0) as u64,
+        _ => 0,
+    };
+    own + plan.children().into_iter().map(scanned_rows).sum::<u64>()
+}
+
+impl Query {
+    /// The columns of the result.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(self.plan.schema().inner())
+    }
+
+    /// The tables that the statement reads.
+    pub fn tables(&self) -> impl Iterator<Item = &FileTable> {
+        self.tables.iter().map(|(_, table)| table)
+    }
+
+    /// Stops after so many rows.
+    pub fn limit(mut self, rows: usize) -> Result<Self> {
+        self.plan = LogicalPlanBuilder::from(self.plan)
+            .limit(0, Some(rows))
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(|error| from_datafusion(&error, "planning the SQL", &self.shown))?;
+        Ok(self)
+    }
+
+    /// Whether no CSV type can turn out to be too narrow, so that batches are final as they come.
+    pub fn is_settled(&self) -> bool {
+        self.tables().all(|table| !matches!(table.kind, TableKind::Csv { settled: false, .. }))
+    }
+
+    /// How CSV files are read, to be pinned for later runs.
+    pub fn formats(&self) -> HashMap<String, TableFormat> {
+        self.tables
+            .iter()
+            .filter_map(|(key, table)| match &table.kind {
+                TableKind::Csv { format, .. } => Some((key.clone(), format.clone())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// A digest over all files: equal digests mean equal files.
+    pub fn manifest_digest(&self) -> String {
+        let digests: Vec<String> =
+            self.tables.iter().map(|(key, table)| format!("{key}={}", table.files.digest)).collect();
+        digests.join("\n")
+    }
+
+    /// Bytes of all files, as they lie in S3.
+    pub fn bytes_total(&self) -> u64 {
+        self.tables().map(FileTable::bytes).sum()
+    }
+
+    /// Records in `pins` that columns need a wider type.
+    pub fn widen(&self, widened: &Widened, pins: &mut Pins) {
+        for (key, table) in &self.tables {
+            if let (true, TableKind::Csv { format, .. }) = (table.name == widened.table, &table.kind) {
+                let format = pins.formats.entry(key.clone()).or_insert_with(|| format.clone());
+                format.widen(&widened.widen);
+            }
+        }
+    }
+
+    /// Whether two executions over the same files may give different rows: a clock or a random number in the plan.
+    pub fn is_volatile(&self) -> bool {
+        let mut volatile = false;
+        let visited = self.plan.apply_with_subqueries(|node| {
+            node.apply_expressions(|expr| {
+                expr.apply(|inner| {
+                    if let Expr::ScalarFunction(function) = inner
+                        && function.func.signature().volatility != Volatility::Immutable
+                    {
+                        volatile = true;
+                        return Ok(TreeNodeRecursion::Stop);
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        });
+        volatile || visited.is_err()
+    }
+
+    /// Executes the statement.
+    pub async fn stream(&self) -> Result<BatchStream> {
+        let shown = self.shown.clone();
+        let executed = async {
+            let frame = self.context.execute_logical_plan(self.plan.clone()).await?;
+            let tasks = Arc::new(frame.task_ctx());
+            let plan = frame.create_physical_plan().await?;
+            *self.physical.lock() = Some(Arc::clone(&plan));
+            execute_stream(plan, tasks)
+        };
+        let stream = executed.await.map_err(|error| from_datafusion(&error, "running the SQL", &shown))?;
+        Ok(Box::pin(stream.map(move |batch| {
+            batch.map_err(|error| match find::<Widened>(&error) {
+                Some(widened) => StreamError::Widened(Box::new(widened.clone())),
+                None => StreamError::Failed(from_datafusion(&error, "running the SQL", &shown)),
+            })
+        })))
+    }
+
+    /// What has been read so far; live while the stream is.
+    pub fn scan(&self) -> ScanReport {
+        let mut source_rows = self.counters.rows();
+        source_rows.read += self.physical.lock().as_ref().map_or(0, scanned_rows);
+        ScanReport {
+            files: FileCounts {
+                listed: self.tables().map(|table| table.files.listed).sum(),
+                read: self.counters.files_read(),
+                skipped: self.tables().map(|table| table.files.skipped).sum(),
+            },
+            bytes_read: self.stores.bytes_read(),
+            source_rows,
+        }
+    }
+
+    /// The lines that could not be read so far; the first 10,000.
+    pub fn source_rejects(&self) -> Vec<SourceReject> {
+        self.counters.rejects()
+    }
+}

@@ -1,0 +1,128 @@
+//! The tables that the files of a source make up, as far as names tell.
+//! Not here: schemas; whoever reads them splits a group whose files differ.
+//! Called by `discover`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::format::{FileFormat, without_suffix};
+use crate::location::folder;
+use crate::manifest::{FileEntry, Manifest};
+use crate::source::S3Source;
+
+/// Files that form one table, provided that their schemas agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamFiles {
+    /// The path below the source's, without suffix.
+    pub name: String,
+    /// What to write after FROM: an S3 URL, or a glob.
+    pub path: String,
+    /// What the files hold.
+    pub format: FileFormat,
+    /// Whether folders are named `column=value`.
+    pub hive: bool,
+    /// At least one.
+    pub files: Vec<FileEntry>,
+}
+
+impl StreamFiles {
+    /// A stream for each file, for files that do not belong together after all.
+    pub fn split(&self, source: &S3Source) -> Vec<Self> {
+        self.files.iter().map(|file| single(source, file)).collect()
+    }
+}
+
+/// Groups files: one stream for each leaf folder whose files share a format, hive folders merged, and one for every other file.
+/// Ordered by name.
+pub fn streams(source: &S3Source, manifest: &Manifest) -> Vec<StreamFiles> {
+    let mut groups: BTreeMap<&str, Vec<&FileEntry>> = BTreeMap::new();
+    let mut parents = BTreeSet::new();
+    for file in &manifest.files {
+        let home = table_folder(&file.key);
+        groups.entry(home).or_default().push(file);
+        let mut above = home;
+        while !above.is_empty() {
+            above = folder(above.trim_end_matches('/'));
+            parents.insert(above);
+        }
+    }
+    let mut streams: Vec<StreamFiles> = groups
+        .into_iter()
+        .flat_map(|(home, files)| match table(source, home, &files) {
+            Some(table) if !parents.contains(home) => vec![table],
+            _ => files.into_iter().map(|file| single(source, file)).collect(),
+        })
+        .collect();
+    streams.sort_by(|left, right| left.name.cmp(&right.name));
+    streams
+}
+
+/// The folder of a file, above those named `column=value`.
+fn table_folder(key: &str) -> &str {
+    let home = folder(key);
+    let mut end = 0;
+    for segment in home.split_inclusive('/') {
+        if is_partition(segment) {
+            return &home[..end];
+        }
+        end += segment.len();
+    }
+    home
+}
+
+fn is_partition(segment: &str) -> bool {
+    segment.split_once('=').is_some_and(|(column, _)| !column.is_empty())
+}
+
+/// All files of a folder as one table; `None` where they cannot be one.
+fn table(source: &S3Source, home: &str, files: &[&FileEntry]) -> Option<StreamFiles> {
+    let format = files.first()?.format;
+    let own_folder = source.config().path.len() >= home.trim_end_matches('/').len();
+    let hive = files.iter().any(|file| folder(&file.key) != home);
+    // The source's own folder has no name below the source; a file in it has.
+    if files.iter().any(|file| file.format != format) || (own_folder && files.len() == 1 && !hive) {
+        return None;
+    }
+    let suffixes: BTreeSet<&str> = files.iter().map(|file| &file.key[without_suffix(&file.key).len()..]).collect();
+    let names = match suffixes.iter().next() {
+        Some(suffix) if suffixes.len() == 1 => format!("*{suffix}"),
+        _ => "*".to_owned(),
+    };
+    let depth = if hive { "**/" } else { "" };
+    let path = format!("s3://{}/{}{depth}{names}", source.bucket(), escape(home));
+    let name = name_of(source, home.trim_end_matches('/'));
+    Some(StreamFiles { name, path, format, hive, files: files.iter().map(|file| (*file).clone()).collect() })
+}
+
+fn single(source: &S3Source, file: &FileEntry) -> StreamFiles {
+    StreamFiles {
+        name: name_of(source, without_suffix(&file.key)),
+        path: format!("s3://{}/{}", source.bucket(), escape(&file.key)),
+        format: file.format,
+        hive: !file.partitions().is_empty(),
+        files: vec![file.clone()],
+    }
+}
+
+/// The path below the source's; the last segment, or the bucket, for the source's own.
+fn name_of(source: &S3Source, path: &str) -> String {
+    let below = path.strip_prefix(source.config().path.as_str()).unwrap_or(path).trim_start_matches('/');
+    let last = |path: &str| path.rsplit('/').next().map(str::to_owned).filter(|name| !name.is_empty());
+    match below {
+        "" => last(path).unwrap_or_else(|| source.bucket().to_owned()),
+        below => below.to_owned(),
+    }
+}
+
+/// Takes wildcards in names literally.
+fn escape(key: &str) -> String {
+    if !crate::glob::is_glob(key) {
+        return key.to_owned();
+    }
+    key.chars().fold(String::with_capacity(key.len()), |mut text, character| {
+        if "*?[{\\".contains(character) {
+            text.push('\\');
+        }
+        text.push(character);
+        text
+    })
+}

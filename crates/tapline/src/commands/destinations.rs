@@ -1,0 +1,123 @@
+//! `tapline destinations [KIND]`: the kinds of destinations, and the keys of each, made from the config structs.
+//! Not here: how a schema becomes a list of keys (`reference`).
+//! Called by the dispatcher in `commands`; its Markdown is the reference documentation.
+
+use schemars::SchemaGenerator;
+use serde_json::{Value, json};
+use tapline_core::ErasedConnector;
+
+use crate::cli::{Destinations, ReferenceFormat};
+use crate::errors::{Failure, nearest, usage};
+use crate::exit::Exit;
+use crate::human;
+use crate::reference;
+use crate::terminal::{self, Paint};
+
+/// Prints the list, or the keys of one kind.
+pub fn run(arguments: &Destinations) -> Result<Exit, Failure> {
+    let connectors = tapline_destinations::connectors();
+    let Some(kind) = &arguments.kind else {
+        match arguments.format {
+            ReferenceFormat::Text => terminal::print(&list(&connectors))?,
+            ReferenceFormat::Json => terminal::print_json(
+                &connectors.iter().map(|connector| summary(connector.as_ref())).collect::<Vec<_>>(),
+            )?,
+            ReferenceFormat::Markdown => terminal::print(&page(&connectors))?,
+        }
+        return Ok(Exit::Done);
+    };
+    let Some(connector) = connectors.iter().find(|connector| connector.name() == kind) else {
+        let names = || connectors.iter().map(|connector| connector.name());
+        let error = usage(format!("there is no kind of destination `{kind}`"));
+        let error = match nearest(kind, names()).next() {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        };
+        return Err(error.hint(format!("valid: {}", names().collect::<Vec<_>>().join(", "))).into());
+    };
+    let connector = connector.as_ref();
+    match arguments.format {
+        ReferenceFormat::Text => terminal::print(&one(connector, Paint::stdout()))?,
+        ReferenceFormat::Json => {
+            let mut document = summary(connector);
+            document["schema"] = schema(connector);
+            terminal::print_json(&document)?;
+        }
+        ReferenceFormat::Markdown => terminal::print(&section(connector))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn schema(connector: &dyn ErasedConnector) -> Value {
+    let mut generator = SchemaGenerator::default();
+    let schema = connector.schema(&mut generator);
+    reference::with_definitions(schema, generator.take_definitions(true))
+}
+
+fn summary(connector: &dyn ErasedConnector) -> Value {
+    let can = connector.capabilities();
+    json!({
+        "kind": connector.name(),
+        "summary": connector.summary(),
+        "exactly_once": can.transactional,
+        "deletes": can.deletes,
+        "full_refresh": can.full_refresh,
+    })
+}
+
+fn list(connectors: &[Box<dyn ErasedConnector>]) -> String {
+    let rows: Vec<Vec<String>> =
+        connectors.iter().map(|connector| vec![connector.name().to_owned(), connector.summary().to_owned()]).collect();
+    human::columns(&rows, &[])
+}
+
+/// What a kind can do, in words.
+fn abilities(connector: &dyn ErasedConnector) -> String {
+    let can = connector.capabilities();
+    let delivery = if can.transactional {
+        "A run becomes visible in one step, and every row is delivered exactly once."
+    } else {
+        "Rows are delivered at least once, by key."
+    };
+    let yes_or_no = |ability| if ability { "yes" } else { "no" };
+    format!("{delivery} Full refresh: {}. Deletes: {}.", yes_or_no(can.full_refresh), yes_or_no(can.deletes))
+}
+
+fn one(connector: &dyn ErasedConnector, paint: Paint) -> String {
+    let mut text = format!("{}: {}\n{}\n\n", paint.strong(connector.name()), connector.summary(), abilities(connector));
+    for key in reference::keys(&schema(connector)) {
+        let default = match &key.default {
+            _ if key.required => ", required".to_owned(),
+            Some(default) => format!(", default {default}"),
+            None => String::new(),
+        };
+        text.push_str(&format!(
+            "  {}  {}\n",
+            paint.strong(&key.name),
+            paint.faint(format_args!("{}{default}", key.takes))
+        ));
+        if !key.description.is_empty() {
+            text.push_str(&format!("      {}\n", key.description));
+        }
+    }
+    text
+}
+
+const GENERATED: &str =
+    "<!-- Made by `tapline destinations --format markdown` from the config structs; do not edit. -->";
+
+/// The reference page of all kinds.
+fn page(connectors: &[Box<dyn ErasedConnector>]) -> String {
+    let mut text = format!("{GENERATED}\n\n# Destinations\n");
+    for connector in connectors {
+        text.push('\n');
+        text.push_str(&section(connector.as_ref()));
+    }
+    text
+}
+
+fn section(connector: &dyn ErasedConnector) -> String {
+    let table = reference::markdown_table(&reference::keys(&schema(connector)));
+    let summary = connector.summary().trim_end_matches('.');
+    format!("## {}\n\n{summary}. {}\n\n{table}", connector.name(), abilities(connector))
+}

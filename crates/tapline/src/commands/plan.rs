@@ -1,0 +1,117 @@
+//! `tapline plan SYNC`: what a run would change, to be read, kept, and held to by `tapline sync --plan`.
+//! Not here: how that is found out (`tapline_engine`).
+//! Called by the dispatcher in `commands`, and by `sync` for a kept plan.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use tapline_core::{Error, RowCounts, codes};
+use tapline_engine::{PlanReport, PlanSample, RunOptions};
+
+use super::{Context, rejects};
+use crate::cli::Plan;
+use crate::errors::{Failure, usage};
+use crate::exit::Exit;
+use crate::files::write_file;
+use crate::human;
+use crate::terminal::{self, Paint};
+use crate::wiring::Wiring;
+
+/// Plans a sync and prints the plan.
+pub async fn run(arguments: &Plan, context: &Context) -> Result<Exit, Failure> {
+    let outcome = plan(arguments, context).await;
+    if !arguments.detailed_exitcode {
+        return outcome.map(|_| Exit::Done);
+    }
+    match outcome {
+        Ok(plan) if plan.has_changes() => Ok(Exit::Changes),
+        Ok(_) => Ok(Exit::Done),
+        Err(failure) if context.interruption.token().is_cancelled() => Err(failure),
+        Err(failure) => {
+            failure.tell(arguments.report.is_json());
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+async fn plan(arguments: &Plan, context: &Context) -> Result<PlanReport, Failure> {
+    let wiring = Wiring::open(context.project.as_deref())?;
+    wiring.sync(&arguments.sync)?;
+    let state = wiring.state_to_read().await?;
+    let job = wiring.job(&arguments.sync, &state.store)?;
+    let options = RunOptions { full_refresh: arguments.full_refresh, ..RunOptions::default() };
+    let report = Box::pin(tapline_engine::plan(&job, &options, arguments.diff, context.interruption.token()))
+        .await
+        .map_err(Failure::in_project)?;
+    if let Some(path) = &arguments.output {
+        let mut document = serde_json::to_vec_pretty(&report)
+            .map_err(|error| Error::internal("a plan could not be written as JSON").because(error))?;
+        document.push(b'\n');
+        write_file(path, &document)?;
+    }
+    if arguments.report.is_json() {
+        terminal::print_json(&report)?;
+    } else {
+        terminal::print(&text(&report, Paint::stdout()))?;
+        if let Some(path) = arguments.output.as_ref().filter(|_| !context.quiet) {
+            let hint = Paint::stderr().strong("hint:");
+            let (sync, path) = (&report.sync, path.display());
+            terminal::note(format_args!("{hint} to do exactly this: `tapline sync {sync} --plan {path}`"));
+        }
+    }
+    Ok(report)
+}
+
+/// A plan that was kept in a file: what `tapline sync --plan` holds a run to.
+#[derive(Debug, Deserialize)]
+pub struct SavedPlan {
+    /// The sync that was planned.
+    pub sync: String,
+    /// What a run has to do now just as then.
+    pub fingerprint: String,
+}
+
+impl SavedPlan {
+    /// Reads the file that `tapline plan -o` wrote.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read(path).map_err(|error| {
+            Error::new(codes::FILE_006, format!("cannot read the plan {}", path.display())).because(error)
+        })?;
+        serde_json::from_slice(&text).map_err(|_| {
+            usage(format!("{} is not a plan", path.display())).hint("`tapline plan SYNC -o FILE` writes one")
+        })
+    }
+}
+
+/// The counts, then a few rows: `+` inserted, `~` updated, `-` deleted, `!` rejected.
+fn text(report: &PlanReport, paint: Paint) -> String {
+    let RowCounts { unchanged, inserted, updated, skipped, rejected, deleted, .. } = report.rows;
+    let parts =
+        [(inserted, "insert"), (updated, "update"), (deleted, "delete"), (rejected, "reject"), (skipped, "skip")];
+    let told: Vec<String> = parts
+        .iter()
+        .filter(|(rows, _)| *rows > 0)
+        .map(|(rows, verb)| format!("{verb} {}", human::number(*rows)))
+        .collect();
+    let rest = format!("leave {} as they are", human::count(unchanged, "row"));
+    let doing = if told.is_empty() { "change nothing".to_owned() } else { told.join(", ") };
+    let mut text = format!("{} would {doing}, and {rest}\n", paint.strong(&report.sync));
+    for sample in &report.samples {
+        text.push_str(&sample_text(sample, paint));
+    }
+    text
+}
+
+fn sample_text(sample: &PlanSample, paint: Paint) -> String {
+    let sign = match sample.op {
+        "insert" => paint.good("+"),
+        "update" => paint.warning("~"),
+        "delete" => paint.bad("-"),
+        _ => paint.bad("!"),
+    };
+    let mut text = format!("  {sign} {}\n", paint.strong(rejects::key(&sample.key)));
+    for change in &sample.changes {
+        text.push_str(&format!("      {}: {}\n", change.field, change.new));
+    }
+    text
+}

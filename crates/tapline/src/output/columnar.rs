@@ -1,0 +1,175 @@
+//! Rows as they are: a Parquet file, or Arrow's IPC stream.
+//! Not here: texts. Only what other readers do not know is changed: HUGEINT becomes DECIMAL(38,0).
+//! Called by the row printer.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::ipc::writer::StreamWriter;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+
+use super::values::duckdb_type_name;
+use super::{from_arrow, names};
+
+/// The widest decimal that Parquet's and Arrow's readers know.
+const WIDEST: DataType = DataType::Decimal128(38, 0);
+
+pub struct ParquetPrinter<W: Write + Send> {
+    schema: SchemaRef,
+    state: State<W, ArrowWriter<W>>,
+}
+
+pub struct ArrowPrinter<W: Write> {
+    schema: SchemaRef,
+    state: State<W, StreamWriter<W>>,
+}
+
+/// A writer that writes its header when it is opened, which is not before the first batch.
+enum State<W, Open> {
+    Waiting(W),
+    Open(Open),
+    /// Opening failed, and the writer went with it.
+    Lost,
+}
+
+impl<W, Open> State<W, Open> {
+    fn open(&mut self, open: impl FnOnce(W) -> io::Result<Open>) -> io::Result<&mut Open> {
+        *self = match std::mem::replace(self, Self::Lost) {
+            Self::Waiting(writer) => Self::Open(open(writer)?),
+            other => other,
+        };
+        match self {
+            Self::Open(writer) => Ok(writer),
+            Self::Waiting(_) | Self::Lost => Err(io::Error::other("writing has failed before")),
+        }
+    }
+
+    fn into_open(mut self, open: impl FnOnce(W) -> io::Result<Open>) -> io::Result<Open> {
+        self.open(open)?;
+        match self {
+            Self::Open(writer) => Ok(writer),
+            Self::Waiting(_) | Self::Lost => Err(io::Error::other("writing has failed before")),
+        }
+    }
+}
+
+impl<W: Write + Send> ParquetPrinter<W> {
+    pub fn new(schema: &SchemaRef, writer: W) -> Self {
+        Self {
+            schema: readable(schema),
+            state: State::Waiting(writer),
+        }
+    }
+
+    pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        let batch = convert(batch, &self.schema)?;
+        let writer = self.state.open(|writer| open_parquet(&self.schema, writer))?;
+        writer.write(&batch).map_err(from_parquet)
+    }
+
+    pub fn finish(self) -> io::Result<W> {
+        let writer = self.state.into_open(|writer| open_parquet(&self.schema, writer))?;
+        writer.into_inner().map_err(from_parquet)
+    }
+}
+
+fn open_parquet<W: Write + Send>(schema: &SchemaRef, writer: W) -> io::Result<ArrowWriter<W>> {
+    let level = ZstdLevel::default();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .build();
+    ArrowWriter::try_new(writer, Arc::clone(schema), Some(properties)).map_err(|error| match from_parquet(error) {
+        error if error.kind() == io::ErrorKind::InvalidData => match unknown_to_parquet(schema) {
+            Some(field) => io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!(
+                    "Parquet has no type for column `{}`, which is {}",
+                    field.name(),
+                    duckdb_type_name(field)
+                ),
+            ),
+            None => error,
+        },
+        error => error,
+    })
+}
+
+/// The first column that the writer refuses by its type.
+fn unknown_to_parquet(schema: &SchemaRef) -> Option<&Field> {
+    schema.fields().iter().map(AsRef::as_ref).find(|field: &&Field| {
+        let alone = Arc::new(Schema::new(vec![(*field).clone()]));
+        ArrowWriter::try_new(io::sink(), alone, None).is_err()
+    })
+}
+
+impl<W: Write> ArrowPrinter<W> {
+    pub fn new(schema: &SchemaRef, writer: W) -> Self {
+        Self {
+            schema: readable(schema),
+            state: State::Waiting(writer),
+        }
+    }
+
+    pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        let batch = convert(batch, &self.schema)?;
+        let writer = self
+            .state
+            .open(|writer| StreamWriter::try_new(writer, &self.schema).map_err(from_arrow))?;
+        writer.write(&batch).map_err(from_arrow)
+    }
+
+    pub fn finish(self) -> io::Result<W> {
+        let open = |writer| StreamWriter::try_new(writer, &self.schema).map_err(from_arrow);
+        let mut writer = self.state.into_open(open)?;
+        writer.finish().map_err(from_arrow)?;
+        writer.into_inner().map_err(from_arrow)
+    }
+}
+
+/// The schema of the output: distinct names, and no decimal that is wider than readers know.
+fn readable(schema: &SchemaRef) -> SchemaRef {
+    let schema = names::distinct(schema);
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::Decimal256(_, 0) => Arc::new(field.as_ref().clone().with_data_type(WIDEST)),
+        _ => Arc::clone(field),
+    };
+    let fields: Vec<_> = schema.fields().iter().map(field).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+/// The same rows in the output's schema.
+fn convert(batch: &RecordBatch, schema: &SchemaRef) -> io::Result<RecordBatch> {
+    let refuse_overflow = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, array)| {
+        if field.data_type() == array.data_type() {
+            return Ok(Arc::clone(array));
+        }
+        cast_with_options(array, field.data_type(), &refuse_overflow).map_err(|_| {
+            let problem = format!(
+                "a value of column `{}` has more digits than DECIMAL(38,0)",
+                field.name()
+            );
+            io::Error::new(io::ErrorKind::InvalidData, problem)
+        })
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?).map_err(from_arrow)
+}
+
+fn from_parquet(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(cause) => io::Error::new(io::ErrorKind::InvalidData, cause),
+        },
+        other => io::Error::new(io::ErrorKind::InvalidData, other),
+    }
+}

@@ -1,0 +1,202 @@
+//! Where all parts meet: from a project file to sources, destinations, the state store, and jobs that the engine runs.
+//! Not here: what is wrong with a project (`problems`), and what is done with the parts (`commands`).
+//! Called by every command that works on a project.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tapline_core::config::{self, Entry, ModelConfig, Project, SyncConfig};
+use tapline_core::yaml::{self, ConfigError, ProcessLookup, Variables};
+use tapline_core::{ConnectContext, Destination, ErasedConnector, Error, StateStore, codes};
+use tapline_engine::{Access, Limits, Session, SyncJob};
+use tapline_storage::{ConnectOptions, S3Source, S3SourceConfig};
+use tempfile::TempDir;
+
+use crate::errors::{Failure, nearest, unknown_name};
+use crate::problems;
+
+/// The kinds of sources.
+pub const SOURCE_KINDS: &[&str] = &["s3"];
+
+/// A project, and what its kinds stand for.
+pub struct Wiring {
+    /// The project.
+    pub project: Project,
+    connectors: Vec<Box<dyn ErasedConnector>>,
+    /// Whether variables were left open instead of being filled in.
+    open: bool,
+}
+
+/// A state store that is only read.
+pub struct ReadState {
+    /// The store.
+    pub store: Arc<dyn StateStore>,
+    _folder: Option<TempDir>,
+}
+
+/// The project file that `--project` names (a folder means the file in it), or the one found from the current folder.
+pub fn project_file(named: Option<&Path>) -> Result<PathBuf, Error> {
+    let Some(path) = named else {
+        let folder = std::env::current_dir()
+            .map_err(|error| Error::new(codes::CONF_001, "cannot tell the current folder").because(error))?;
+        return config::find_project(&folder);
+    };
+    let file = if path.is_dir() { path.join("tapline.yaml") } else { path.to_owned() };
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(Error::new(codes::CONF_001, format!("there is no project file {}", file.display()))
+        .hint("run `tapline init DIR` to make a project"))
+}
+
+impl Wiring {
+    /// Reads the project, with its variables filled in from the environment.
+    ///
+    /// # Errors
+    /// No project file, or everything that is wrong with names, keys and variables in it.
+    pub fn open(named: Option<&Path>) -> Result<Self, Failure> {
+        let file = project_file(named)?;
+        let lookup = lookup(&file);
+        Ok(Self::over(config::load(&file, Variables::Expand(&lookup))?, false))
+    }
+
+    /// Over a project that was read elsewhere; `open` says that its variables were left open.
+    pub fn over(project: Project, open: bool) -> Self {
+        Self { project, connectors: tapline_destinations::connectors(), open }
+    }
+
+    /// Whether a text of the project holds a variable that was left open.
+    pub fn is_open(&self, text: &str) -> bool {
+        self.open && text.contains("${")
+    }
+
+    /// The settings of a source.
+    pub fn source_config(&self, name: &str) -> Result<S3SourceConfig, Failure> {
+        let entry = find(&self.project.sources, "source", name)?;
+        Ok(source_config(entry)?)
+    }
+
+    /// A source, not yet connected to. `session` names this program in the bucket owner's logs.
+    pub fn source(&self, name: &str, session: &str) -> Result<Arc<S3Source>, Failure> {
+        problems::stop_at(problems::of_source(self, name))?;
+        let config = self.source_config(name)?;
+        let options = ConnectOptions { session: session.to_owned(), ..ConnectOptions::default() };
+        Ok(Arc::new(S3Source::connect(config, options)?))
+    }
+
+    /// A session over a source, in which SQL is run.
+    pub fn session(&self, source: &str) -> Result<Session, Failure> {
+        Ok(session(&self.source(source, "tapline")?)?)
+    }
+
+    /// The connector of a destination's kind.
+    pub fn connector(&self, entry: &Entry) -> Result<&dyn ErasedConnector, ConfigError> {
+        let found = self.connectors.iter().find(|connector| connector.name() == entry.kind);
+        found
+            .map(AsRef::as_ref)
+            .ok_or_else(|| unknown_kind("destination", entry, self.connectors.iter().map(|connector| connector.name())))
+    }
+
+    /// A destination, not yet connected to, with the connector of its kind.
+    pub fn destination(&self, name: &str) -> Result<(Arc<dyn Destination>, &dyn ErasedConnector), Failure> {
+        let entry = find(&self.project.destinations, "destination", name)?;
+        problems::stop_at(problems::of_destination(self, name))?;
+        let connector = self.connector(entry)?;
+        let context = ConnectContext { name: name.to_owned(), folder: self.project.folder.clone() };
+        Ok((connector.connect(&entry.node, &context)?, connector))
+    }
+
+    /// The state store of the project, made where it is absent.
+    pub async fn state(&self) -> Result<Arc<dyn StateStore>, Failure> {
+        Ok(tapline_state::open(&self.project.state.url, &self.project.folder).await?)
+    }
+
+    /// The state store of the project, for commands that only look; `None` before the first run.
+    pub async fn existing_state(&self) -> Result<Option<Arc<dyn StateStore>>, Failure> {
+        Ok(tapline_state::open_existing(&self.project.state.url, &self.project.folder).await?)
+    }
+
+    /// The state store of the project, for commands that need one and must leave nothing behind: before the first run
+    /// an empty one in a temporary folder, which is gone with what is returned.
+    pub async fn state_to_read(&self) -> Result<ReadState, Failure> {
+        if let Some(store) = self.existing_state().await? {
+            return Ok(ReadState { store, _folder: None });
+        }
+        let folder = tempfile::tempdir()
+            .map_err(|error| Error::new(codes::FILE_006, "cannot make a temporary folder").because(error))?;
+        let store = tapline_state::open("sqlite:state.db", folder.path()).await?;
+        Ok(ReadState { store, _folder: Some(folder) })
+    }
+
+    /// The settings of a sync.
+    pub fn sync(&self, name: &str) -> Result<&SyncConfig, Failure> {
+        Ok(find(&self.project.syncs, "sync", name)?)
+    }
+
+    /// The settings of a model.
+    pub fn model(&self, name: &str) -> Result<&ModelConfig, Failure> {
+        Ok(find(&self.project.models, "model", name)?)
+    }
+
+    /// Everything that the engine needs to run a sync. Touches nothing outside.
+    ///
+    /// # Errors
+    /// What is wrong with the sync and the parts it uses, all at once.
+    pub fn job(&self, name: &str, state: &Arc<dyn StateStore>) -> Result<SyncJob, Failure> {
+        let sync = self.sync(name)?;
+        let model = self.model(&sync.model)?;
+        problems::stop_at(problems::of_sync_and_its_parts(self, name))?;
+        let (destination, connector) = self.destination(&sync.destination)?;
+        Ok(SyncJob {
+            name: name.to_owned(),
+            sync: sync.clone(),
+            model: model.clone(),
+            source: self.source(&model.source, &format!("tapline-{name}"))?,
+            destination,
+            capabilities: connector.capabilities(),
+            state: Arc::clone(state),
+            snapshots: self.project.folder.join(&self.project.state.snapshots),
+            limits: Limits::default(),
+        })
+    }
+}
+
+/// A session over one source.
+pub fn session(source: &Arc<S3Source>) -> Result<Session, Error> {
+    Session::open(Access::Source(Arc::clone(source)), Limits::default())
+}
+
+/// A session for `tapline query` without a source: the user's own AWS credentials, any bucket, local files.
+pub fn ambient_session() -> Result<Session, Error> {
+    let folder = std::env::current_dir()
+        .map_err(|error| Error::new(codes::FILE_006, "cannot tell the current folder").because(error))?;
+    Session::open(Access::Ambient { folder }, Limits::default())
+}
+
+/// The environment, and files beside the project file.
+pub fn lookup(file: &Path) -> ProcessLookup {
+    ProcessLookup { folder: file.parent().unwrap_or_else(|| Path::new("")).to_owned() }
+}
+
+/// Reads the settings of a source.
+pub fn source_config(entry: &Entry) -> Result<S3SourceConfig, ConfigError> {
+    if !SOURCE_KINDS.contains(&entry.kind.as_str()) {
+        return Err(unknown_kind("source", entry, SOURCE_KINDS.iter().copied()));
+    }
+    yaml::from_node(&entry.node)
+}
+
+/// An error for a `type` that does not exist, with the ones that do.
+fn unknown_kind<'a>(noun: &str, entry: &Entry, valid: impl Iterator<Item = &'a str> + Clone) -> ConfigError {
+    let error = ConfigError::new(&entry.kind_span, format!("unknown type of {noun} `{}`", entry.kind));
+    let error = match nearest(&entry.kind, valid.clone()).next() {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error,
+    };
+    error.hint(format!("valid: {}", valid.collect::<Vec<_>>().join(", ")))
+}
+
+/// A definition by its name on the command line.
+fn find<'a, T>(section: &'a indexmap::IndexMap<String, T>, noun: &str, name: &str) -> Result<&'a T, Error> {
+    section.get(name).ok_or_else(|| unknown_name(noun, name, section.keys().map(String::as_str)))
+}

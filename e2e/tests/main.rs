@@ -1,0 +1,27 @@
+//! Tapline from outside: the real binary, a real S3 protocol, real databases.
+//! Not here: anything that looks inside; this package depends on the endpoint and on none of the product's crates.
+//! Called by `cargo xtask test`, which builds the binary first and starts PostgreSQL.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "what is skipped is said on stdout")]
+
+mod harness;
+
+mod bad_keys;
+mod cli;
+mod crashes;
+mod deliveries;
+mod demo;
+mod failures;
+mod guards;
+mod lake;
+mod mapping;
+mod models;
+mod plans;
+mod project_file;
+mod query;
+mod runners;
+mod secrets;
+mod sources;
+mod streams;
+mod writes;
