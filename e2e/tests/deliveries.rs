@@ -13,6 +13,7 @@ on_both!(
     a_model_without_key_is_refreshed_in_full,
     a_header_only_file_makes_an_empty_table,
     a_first_full_refresh_goes_on_incrementally,
+    a_limited_run_is_finished_by_the_next,
 );
 
 /// The customers of the first run.
@@ -211,4 +212,23 @@ fn a_first_full_refresh_goes_on_incrementally(target: &Target) {
     // What an incremental run leaves, a full refresh takes away.
     world.sync_with(&["--full-refresh"]).counted(&[("read", 1_002), ("inserted", 1_002), ("deleted", 2)]);
     target.holds("customers", &second_day());
+}
+
+fn a_limited_run_is_finished_by_the_next(target: &Target) {
+    let world = world(target, Format::Csv, "incremental", "deletes: propagate");
+    put(&world, Format::Csv, &first_day());
+    let run = world.sync_with(&["--limit", "10"]).ended(0, "succeeded");
+    assert_eq!(run.report["rows"]["inserted"], 10, "{}", run.outcome);
+    assert_eq!(target.value("SELECT count(*) FROM customers"), "10");
+    // It is not over: the same files are read again.
+    let counts = [("read", 1_000), ("unchanged", 10), ("inserted", 990)];
+    world.sync().ended(0, "succeeded").counted(&counts);
+    target.holds("customers", &first_day());
+    // A row that a limit left out is not one that has gone.
+    put(&world, Format::Csv, &second_day());
+    let run = world.sync_with(&["--limit", "1"]).ended(0, "succeeded");
+    assert_eq!(run.report["rows"]["deleted"], 0, "{}", run.outcome);
+    world.sync().ended(0, "succeeded");
+    target.holds("customers", &second_day());
+    world.sync().ended(0, "unchanged");
 }

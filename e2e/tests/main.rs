@@ -13,6 +13,7 @@ mod crashes;
 mod deliveries;
 mod demo;
 mod failures;
+mod faults;
 mod guards;
 mod lake;
 mod mapping;

@@ -24,11 +24,11 @@ fn fields_from_columns_values_and_templates(target: &Target) {
         target,
         "fields: {
     ID: id, mail: email, origin: { value: s3 }, version: { value: 3 }, share: { value: 1.5 }, active: { value: true },
-    nothing: { value: null }, greeting: { template: \"Hello {{ first_name | capitalize }} ({{ id }})\" } }",
+    absent: { value: null }, greeting: { template: \"Hello {{ first_name | capitalize }} ({{ id }})\" } }",
     );
     world.sync().ended(0, "succeeded").counted(&[("read", 2), ("inserted", 2)]);
     let rows = target
-        .rows("SELECT \"ID\", mail, origin, version, share, active, nothing, greeting FROM people ORDER BY \"ID\"");
+        .rows("SELECT \"ID\", mail, origin, version, share, active, absent, greeting FROM people ORDER BY \"ID\"");
     let active = if target.is_postgres() { "t" } else { "1" };
     // NULL renders empty.
     let expected = [
@@ -44,7 +44,7 @@ fn fields_from_columns_values_and_templates(target: &Target) {
         target.rows("SELECT name FROM pragma_table_info('people') ORDER BY 1")
     };
     let columns: Vec<String> = columns.into_iter().flatten().flatten().collect();
-    let mut expected = ["ID", "active", "greeting", "mail", "nothing", "origin", "share", "version"];
+    let mut expected = ["ID", "absent", "active", "greeting", "mail", "origin", "share", "version"];
     expected.sort_unstable();
     let mut sorted = columns;
     sorted.sort_unstable();

@@ -65,7 +65,7 @@ fn unknown_keys_are_told_with_the_valid_ones() {
         ("sources:", "source:", "2:1", ["did you mean `sources`?", "destinations"]),
         ("    bucket: lake", "    buckt: lake", "5:5", ["did you mean `bucket`?", "endpoint"]),
         ("{ type: anonymous }", "{ type: anonymous, role: x }", "7:30", ["role", "role_arn"]),
-        ("    path: out.db", "    paht: out.db", "16:5", ["did you mean `path`?", "valid: "]),
+        ("    path: out.db", "    paht: out.db", "16:5", ["did you mean `path`?", "valid keys"]),
         ("    primary_key: [id]", "    primary_keys: [id]", "12:5", ["did you mean `primary_key`?", "sql"]),
         ("{ value: s3 }", "{ vlaue: s3 }", "25:17", ["vlaue", "template"]),
     ] {

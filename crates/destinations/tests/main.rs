@@ -1,3 +1,7 @@
 //! The destinations against real servers and files. One binary for all of them.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "what is skipped is said on stdout")]
+
 mod postgres;
+mod sqlite;

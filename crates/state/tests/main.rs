@@ -1,5 +1,7 @@
 //! The store suite on SQLite, and what only SQLite has: files, modes, versions, death of a holder.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod suite;
 
 use std::io::{BufRead, BufReader};
@@ -159,7 +161,7 @@ async fn holder() {
     let store = tapline_state::open("sqlite:.tapline/state.db", Path::new(&folder)).await.unwrap();
     let lease = suite::hold(&*store, "customers").await;
     println!("\nheld {}", lease.generation);
-    std::thread::sleep(Duration::from_secs(600));
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
 }
 
 #[tokio::test]
@@ -168,6 +170,7 @@ async fn the_death_of_a_holder_frees_its_lease() {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["holder", "--exact", "--nocapture"])
         .env(HOLD, folder.path())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn keys_with_line_ends_are_refused() {
-        let error = Cached::new(AwsCredentials::new("id\n", "secret", None, None, "test")).err().expect("refused");
+        let error = Cached::new(AwsCredentials::new("id\n", "secret", None, None, "test")).expect_err("refused");
         assert_eq!(error.code(), codes::S3_002);
     }
 }

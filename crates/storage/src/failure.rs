@@ -33,14 +33,14 @@ pub(crate) struct Target {
 /// A request that did not do what it should.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub target: Target,
+    pub target: Box<Target>,
     pub kind: FailureKind,
 }
 
 #[derive(Debug)]
 pub(crate) enum FailureKind {
     /// S3 answered, and not with success.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// There was no answer, or it broke off.
     Network(Network),
     /// There is nobody to ask as.

@@ -198,43 +198,59 @@ fn class(text: &[char]) -> Option<(Token, usize)> {
 
 /// Replaces the first `{a,b}` by each of its alternatives; `None` when there is no such group.
 fn expand_first_brace(text: &str) -> Option<Vec<String>> {
-    let mut open = None;
+    let characters: Vec<char> = text.chars().collect();
+    let mut open = 0;
     let mut depth = 0_usize;
-    let mut cuts = Vec::new();
-    let mut escaped = false;
-    for (at, character) in text.char_indices() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
+    let mut commas = Vec::new();
+    let mut at = 0;
+    while at < characters.len() {
+        match characters[at] {
+            '\\' => at += 1,
+            '[' => at += class(&characters[at..]).map_or(0, |(_, length)| length - 1),
             '{' => {
                 if depth == 0 {
-                    open = Some(at);
-                    cuts.clear();
+                    open = at;
+                    commas.clear();
                 }
                 depth += 1;
             }
-            ',' if depth == 1 => cuts.push(at),
+            ',' if depth == 1 => commas.push(at),
             '}' if depth > 0 => {
                 depth -= 1;
-                if depth == 0 && !cuts.is_empty() {
-                    let open = open?;
-                    cuts.push(at);
-                    let mut from = open + 1;
-                    return Some(
-                        cuts.iter()
-                            .map(|cut| {
-                                let alternative = format!("{}{}{}", &text[..open], &text[from..*cut], &text[at + 1..]);
-                                from = cut + 1;
-                                alternative
-                            })
-                            .collect(),
-                    );
+                if depth == 0 && !commas.is_empty() {
+                    return Some(alternatives(&characters, open, &commas, at));
                 }
             }
             _ => {}
         }
+        at += 1;
     }
     None
+}
+
+/// The text with the group from `open` to `close` replaced by each of its parts.
+fn alternatives(text: &[char], open: usize, commas: &[usize], close: usize) -> Vec<String> {
+    let starts = std::iter::once(&open).chain(commas).map(|before| before + 1);
+    let ends = commas.iter().chain(std::iter::once(&close));
+    starts
+        .zip(ends)
+        .map(|(start, end)| [&text[..open], &text[start..*end], &text[close + 1..]].concat().iter().collect())
+        .collect()
+}
+
+/// Takes the wildcards of a name literally, as members of brackets; DuckDB reads those the same way.
+pub(crate) fn escape(name: &str) -> String {
+    if !is_glob(name) {
+        return name.to_owned();
+    }
+    name.chars().fold(String::with_capacity(name.len()), |mut text, character| {
+        if "*?[{\\".contains(character) {
+            text.extend(['[', character, ']']);
+        } else {
+            text.push(character);
+        }
+        text
+    })
 }
 
 #[cfg(test)]
@@ -275,6 +291,8 @@ mod tests {
             ("{a/b,c}/*.csv", "a/b/x.csv", true),
             ("{a}/x", "{a}/x", true),
             ("a,b/x", "a,b/x", true),
+            ("[{]a,b}", "{a,b}", true),
+            ("\\{a,b}", "{a,b}", true),
             ("a\\*b", "a*b", true),
             ("a\\*b", "axb", false),
         ] {
@@ -308,6 +326,18 @@ mod tests {
         assert_eq!(prefixes("a/**/x"), ["a/"]);
         assert_eq!(prefixes("**"), [""]);
         assert_eq!(prefixes("{a,b}/x*"), ["a/x", "b/x"]);
+    }
+
+    #[test]
+    fn escaped_names_match_themselves_alone() {
+        for name in ["a[1].csv", "{a,b}*.csv", "what?.csv", "[!a]\\*", "plain.csv", "a\\b.csv"] {
+            let escaped = escape(name);
+            assert!(matches(&escaped, name) || escaped == name, "{escaped}");
+            assert!(
+                !matches(&escaped, "a1.csv") && !matches(&escaped, "a.csv") && !matches(&escaped, "whatx.csv"),
+                "{escaped}"
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::format::{FileFormat, without_suffix};
+use crate::glob::escape;
 use crate::location::folder;
 use crate::manifest::{FileEntry, Manifest};
 use crate::source::S3Source;
@@ -111,18 +112,4 @@ fn name_of(source: &S3Source, path: &str) -> String {
         "" => last(path).unwrap_or_else(|| source.bucket().to_owned()),
         below => below.to_owned(),
     }
-}
-
-/// Takes wildcards in names literally.
-fn escape(key: &str) -> String {
-    if !crate::glob::is_glob(key) {
-        return key.to_owned();
-    }
-    key.chars().fold(String::with_capacity(key.len()), |mut text, character| {
-        if "*?[{\\".contains(character) {
-            text.push('\\');
-        }
-        text.push(character);
-        text
-    })
 }

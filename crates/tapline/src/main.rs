@@ -39,12 +39,8 @@ fn main() -> ExitCode {
     let interruption = Interruption::default();
     let progress = Progress::new(cli.global.quiet);
     progress.start_log(&cli.global);
-    let context = Context {
-        project: cli.global.project,
-        quiet: cli.global.quiet,
-        interruption: interruption.clone(),
-        progress,
-    };
+    let context =
+        Context { project: cli.global.project, quiet: cli.global.quiet, interruption: interruption.clone(), progress };
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(WORKER_STACK_BYTES)

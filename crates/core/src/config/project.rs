@@ -237,6 +237,7 @@ fn entries(section: Option<&Node>, noun: &str, errors: &mut ConfigErrors) -> Ind
     let mut found = IndexMap::new();
     for (key, node) in names(section, errors) {
         let mut node = node.clone();
+        node.span = key.span.clone();
         let Some((type_key, kind)) = node.remove("type") else {
             errors.push(ConfigError::new(&key.span, format!("{noun} `{}` has no `type`", key.text)));
             continue;
@@ -256,9 +257,10 @@ fn typed<T: serde::de::DeserializeOwned>(
 ) -> IndexMap<String, Placed<T>> {
     let mut found = IndexMap::new();
     for (key, node) in names(section, errors) {
-        if let Some(value) = errors.collect(yaml::from_node::<T>(node)) {
-            let mut node = node.clone();
-            node.span = key.span.clone();
+        // What is missing in a definition is missing where its name stands.
+        let mut node = node.clone();
+        node.span = key.span.clone();
+        if let Some(value) = errors.collect(yaml::from_node::<T>(&node)) {
             found.insert(key.text.clone(), Placed { value, node });
         }
     }

@@ -5,7 +5,7 @@
 use serde::de::IgnoredAny;
 
 use super::escape::escape_json;
-use super::numbers::json_double;
+use super::floats::json_double;
 
 /// Appends the document in one line; false, with anything appended, if it is no JSON (or nested beyond reason).
 ///
@@ -57,7 +57,7 @@ fn string(text: &str, out: &mut Vec<u8>) -> usize {
             return text.len();
         };
         let stop = start + stop;
-        out.extend_from_slice(text[start..stop].as_bytes());
+        out.extend_from_slice(&text.as_bytes()[start..stop]);
         if text[stop..].starts_with('"') {
             out.push(b'"');
             return stop + 1;

@@ -1,8 +1,9 @@
 //! Values of Arrow columns in DuckDB's words: its cast to VARCHAR, its `to_json`, its type names.
-//! Not here: rows, headers and files, which are the printers' business one level up.
-//! Called by the printers and by `discover`; knows Arrow and nothing of the command line.
+//! Not here: rows, headers and files, which are the printers' business.
+//! Called by the command line's printers, by `discover`, and by whoever sends or stores values as text or JSON.
 
 mod escape;
+mod floats;
 mod json_text;
 mod keywords;
 mod nested;
@@ -54,21 +55,31 @@ trait Values: Send + Sync {
         out.push(b'"');
     }
 
-    /// Whether the text stands inside other values without quotes, whatever characters it has.
-    fn nesting(&self) -> Nesting {
-        Nesting::Quoted
+    /// What the text is for a value around it.
+    fn kind(&self) -> Kind {
+        Kind::Simple
     }
 }
 
-/// How a value's text stands inside the text of another value.
+/// What a value is for the text of a value around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Nesting {
-    /// In quotes where its characters would be mistaken.
-    Quoted,
-    /// As it is, in lists only: JSON.
-    BareInLists,
-    /// As it is: lists, structs and maps.
-    Bare,
+enum Kind {
+    /// Without structure of its own: quoted where its characters could be mistaken.
+    Simple,
+    /// A JSON document, which lists hold as it is.
+    Json,
+    /// A list, struct or map, which stands as it is.
+    Nested,
+}
+
+/// What is around a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    List,
+    /// A list of one length, whose items have no quotes at all.
+    Array,
+    /// A struct or map.
+    Named,
 }
 
 impl Column {
@@ -118,18 +129,21 @@ impl Column {
     }
 
     /// Appends the value as part of a nested value's text.
-    fn nested_text(&self, row: usize, bare: Nesting, out: &mut Vec<u8>) {
+    fn nested_text(&self, row: usize, holder: Holder, out: &mut Vec<u8>) {
         let start = out.len();
         if !self.text(row, out) {
-            out.extend_from_slice(b"NULL");
-        } else if self.values.nesting() != Nesting::Bare && self.values.nesting() != bare {
-            escape::quote_nested(out, start);
+            return out.extend_from_slice(b"NULL");
+        }
+        match (self.values.kind(), holder) {
+            (Kind::Nested, _) | (_, Holder::Array) | (Kind::Json, Holder::List) => {}
+            (Kind::Simple | Kind::Json, Holder::List | Holder::Named) => escape::quote_nested(out, start),
         }
     }
 }
 
 fn values(field: &Field, array: &ArrayRef) -> Result<Box<dyn Values>, ArrowError> {
-    use numbers::{Decimals, Floats, Hugeints, Integers};
+    use floats::{Doubles, Floats};
+    use numbers::{Decimals, Hugeints, Integers};
     use scalars::{Blobs, Booleans, JsonTexts, Nothing, Texts, Uuids};
     use temporal::{Dates, Intervals, Moments, Times};
 
@@ -167,7 +181,7 @@ fn values(field: &Field, array: &ArrayRef) -> Result<Box<dyn Values>, ArrowError
         DataType::UInt64 => integers!(UInt64Type),
         DataType::Float16 => return values(field, &cast(array, &DataType::Float32)?),
         DataType::Float32 => Box::new(Floats(array.as_primitive::<Float32Type>().clone())),
-        DataType::Float64 => Box::new(Floats(array.as_primitive::<Float64Type>().clone())),
+        DataType::Float64 => Box::new(Doubles(array.as_primitive::<Float64Type>().clone())),
         DataType::Decimal32(precision, scale) => decimals!(Decimal32Type, *precision, *scale),
         DataType::Decimal64(precision, scale) => decimals!(Decimal64Type, *precision, *scale),
         DataType::Decimal128(precision, scale) => decimals!(Decimal128Type, *precision, *scale),
@@ -203,3 +217,6 @@ fn values(field: &Field, array: &ArrayRef) -> Result<Box<dyn Values>, ArrowError
         DataType::Union(fields, _) => Box::new(nested::Unions::new(fields, array.as_union())?),
     })
 }
+
+#[cfg(test)]
+mod tests;

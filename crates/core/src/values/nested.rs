@@ -10,7 +10,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{ArrowNativeType, Field, FieldRef, Fields, UnionFields};
 use arrow::error::ArrowError;
 
-use super::{Column, Nesting, Values, escape, escape_json};
+use super::{Column, Holder, Kind, Values, escape, escape_json};
 
 /// Lists of any length.
 pub(super) struct Lists<O: OffsetSizeTrait> {
@@ -30,15 +30,15 @@ impl<O: OffsetSizeTrait> Lists<O> {
 
 impl<O: OffsetSizeTrait> Values for Lists<O> {
     fn text(&self, row: usize, out: &mut Vec<u8>) {
-        list_text(&self.items, self.range(row), out);
+        list_text(&self.items, self.range(row), Holder::List, out);
     }
 
     fn json(&self, row: usize, out: &mut Vec<u8>) {
         list_json(&self.items, self.range(row), out);
     }
 
-    fn nesting(&self) -> Nesting {
-        Nesting::Bare
+    fn kind(&self) -> Kind {
+        Kind::Nested
     }
 }
 
@@ -60,25 +60,25 @@ impl Arrays {
 
 impl Values for Arrays {
     fn text(&self, row: usize, out: &mut Vec<u8>) {
-        list_text(&self.items, self.range(row), out);
+        list_text(&self.items, self.range(row), Holder::Array, out);
     }
 
     fn json(&self, row: usize, out: &mut Vec<u8>) {
         list_json(&self.items, self.range(row), out);
     }
 
-    fn nesting(&self) -> Nesting {
-        Nesting::Bare
+    fn kind(&self) -> Kind {
+        Kind::Nested
     }
 }
 
-fn list_text(items: &Column, range: std::ops::Range<usize>, out: &mut Vec<u8>) {
+fn list_text(items: &Column, range: std::ops::Range<usize>, holder: Holder, out: &mut Vec<u8>) {
     out.push(b'[');
     for (index, item) in range.enumerate() {
         if index > 0 {
             out.extend_from_slice(b", ");
         }
-        items.nested_text(item, Nesting::BareInLists, out);
+        items.nested_text(item, holder, out);
     }
     out.push(b']');
 }
@@ -147,7 +147,7 @@ impl Values for Structs {
             if self.named {
                 out.extend_from_slice(&member.text_key);
             }
-            member.values.nested_text(row, Nesting::Bare, out);
+            member.values.nested_text(row, Holder::Named, out);
         }
         out.push(close);
     }
@@ -164,8 +164,8 @@ impl Values for Structs {
         out.push(b'}');
     }
 
-    fn nesting(&self) -> Nesting {
-        Nesting::Bare
+    fn kind(&self) -> Kind {
+        Kind::Nested
     }
 }
 
@@ -198,9 +198,9 @@ impl Values for Maps {
             if index > 0 {
                 out.extend_from_slice(b", ");
             }
-            self.keys.nested_text(entry, Nesting::Bare, out);
+            self.keys.nested_text(entry, Holder::Named, out);
             out.push(b'=');
-            self.values.nested_text(entry, Nesting::Bare, out);
+            self.values.nested_text(entry, Holder::Named, out);
         }
         out.push(b'}');
     }
@@ -221,8 +221,8 @@ impl Values for Maps {
         out.push(b'}');
     }
 
-    fn nesting(&self) -> Nesting {
-        Nesting::Bare
+    fn kind(&self) -> Kind {
+        Kind::Nested
     }
 }
 
@@ -253,8 +253,8 @@ impl Values for Dictionaries {
         self.values.values.member(self.keys[row], out);
     }
 
-    fn nesting(&self) -> Nesting {
-        self.values.values.nesting()
+    fn kind(&self) -> Kind {
+        self.values.values.kind()
     }
 }
 

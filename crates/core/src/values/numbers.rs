@@ -1,11 +1,12 @@
-//! Numbers: whole, decimal, floating.
-//! Not here: their place in a row or a nested value.
-//! Called by the dispatch on Arrow types, and for the numbers inside JSON documents.
+//! Numbers with all their digits: whole and decimal.
+//! Not here: floating point, and the numbers' place in a row or a nested value.
+//! Called by the dispatch on Arrow types.
 
 use arrow::array::PrimitiveArray;
 use arrow::datatypes::{ArrowPrimitiveType, DecimalType, i256};
 
 use super::Values;
+use super::floats::{json_double, zeros};
 
 /// The largest whole number up to which every one is a double: JSON readers keep no more.
 const EXACT_IN_DOUBLE: u128 = 1 << 53;
@@ -118,10 +119,6 @@ where
     }
 }
 
-fn zeros(count: usize, out: &mut Vec<u8>) {
-    out.resize(out.len() + count, b'0');
-}
-
 /// The native integers of decimals, with 32 to 256 bits.
 pub(super) trait Digits: Copy {
     /// The value, where 128 bits hold it.
@@ -159,123 +156,6 @@ impl Digits for i256 {
                 let text = self.to_string();
                 write(self.is_negative(), text.trim_start_matches('-').as_bytes());
             }
-        }
-    }
-}
-
-pub(super) struct Floats<T: ArrowPrimitiveType>(pub(super) PrimitiveArray<T>);
-
-impl<T: ArrowPrimitiveType> Values for Floats<T>
-where
-    T::Native: ryu::Float + Into<f64>,
-{
-    fn text(&self, row: usize, out: &mut Vec<u8>) {
-        let value = self.0.value(row);
-        let double: f64 = value.into();
-        if let Some(word) = not_finite(double) {
-            return out.extend_from_slice(word.as_bytes());
-        }
-        let mut buffer = ryu::Buffer::new();
-        let shortest = buffer.format_finite(value);
-        if double == 0.0 || (1e-3..1e15).contains(&double.abs()) {
-            out.extend_from_slice(shortest.as_bytes());
-        } else {
-            let number = Scientific::read(shortest);
-            if (-4..16).contains(&number.exponent) { number.fixed(out) } else { number.padded(out) }
-        }
-    }
-
-    fn json(&self, row: usize, out: &mut Vec<u8>) {
-        json_double(self.0.value(row).into(), out);
-    }
-}
-
-fn not_finite(value: f64) -> Option<&'static str> {
-    match value {
-        value if value.is_nan() => Some("nan"),
-        f64::INFINITY => Some("inf"),
-        f64::NEG_INFINITY => Some("-inf"),
-        _ => None,
-    }
-}
-
-/// A double as `to_json` writes it, the three that are no numbers in JSON as strings.
-pub(super) fn json_double(value: f64, out: &mut Vec<u8>) {
-    if let Some(word) = not_finite(value) {
-        out.push(b'"');
-        out.extend_from_slice(word.as_bytes());
-        return out.push(b'"');
-    }
-    let mut buffer = ryu::Buffer::new();
-    let shortest = buffer.format_finite(value);
-    if value == 0.0 || (1e-4..1e15).contains(&value.abs()) {
-        return out.extend_from_slice(shortest.as_bytes());
-    }
-    let number = Scientific::read(shortest);
-    if (-6..21).contains(&number.exponent) { number.fixed(out) } else { out.extend_from_slice(shortest.as_bytes()) }
-}
-
-/// The shortest digits of a number and its power of ten: `1.234e-5` is digits `1234`, exponent -5.
-struct Scientific {
-    negative: bool,
-    digits: String,
-    exponent: i32,
-}
-
-impl Scientific {
-    /// Reads either of ryu's forms, `0.00001234` and `1.234e-5`.
-    fn read(text: &str) -> Self {
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
-        let magnitude = mantissa.trim_start_matches('-');
-        let point = magnitude.find('.').unwrap_or(magnitude.len());
-        let all: String = magnitude.chars().filter(char::is_ascii_digit).collect();
-        let leading = all.len() - all.trim_start_matches('0').len();
-        let power: i32 = exponent.parse().unwrap_or_default();
-        Self {
-            negative: mantissa.len() > magnitude.len(),
-            digits: all.trim_matches('0').to_owned(),
-            exponent: power + point as i32 - leading as i32 - 1,
-        }
-    }
-
-    /// Without exponent, with at least one place.
-    fn fixed(&self, out: &mut Vec<u8>) {
-        self.sign(out);
-        let digits = self.digits.as_bytes();
-        let whole = usize::try_from(self.exponent + 1).unwrap_or_default();
-        if whole == 0 {
-            out.extend_from_slice(b"0.");
-            zeros(usize::try_from(-1 - self.exponent).unwrap_or_default(), out);
-            return out.extend_from_slice(digits);
-        }
-        let (before, after) = digits.split_at(whole.min(digits.len()));
-        out.extend_from_slice(before);
-        zeros(whole - before.len(), out);
-        out.push(b'.');
-        out.extend_from_slice(if after.is_empty() { b"0" } else { after });
-    }
-
-    /// With a signed exponent of at least two digits.
-    fn padded(&self, out: &mut Vec<u8>) {
-        self.sign(out);
-        let (first, rest) = self.digits.split_at(1);
-        out.extend_from_slice(first.as_bytes());
-        if !rest.is_empty() {
-            out.push(b'.');
-            out.extend_from_slice(rest.as_bytes());
-        }
-        out.push(b'e');
-        out.push(if self.exponent < 0 { b'-' } else { b'+' });
-        let magnitude = self.exponent.unsigned_abs();
-        if magnitude < 10 {
-            out.push(b'0');
-        }
-        out.extend_from_slice(itoa::Buffer::new().format(magnitude).as_bytes());
-    }
-
-    fn sign(&self, out: &mut Vec<u8>) {
-        if self.negative {
-            out.push(b'-');
         }
     }
 }

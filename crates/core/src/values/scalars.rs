@@ -6,7 +6,7 @@ use arrow::array::{BooleanArray, FixedSizeBinaryArray, GenericByteArray, Generic
 use arrow::datatypes::{ByteArrayType, ByteViewType};
 
 use super::json_text::minify;
-use super::{Nesting, Values};
+use super::{Kind, Values};
 
 /// A column that is NULL throughout, so that nothing is ever asked of it.
 pub(super) struct Nothing;
@@ -80,8 +80,8 @@ impl<A: Bytes> Values for JsonTexts<A> {
         }
     }
 
-    fn nesting(&self) -> Nesting {
-        Nesting::BareInLists
+    fn kind(&self) -> Kind {
+        Kind::Json
     }
 }
 

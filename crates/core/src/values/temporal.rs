@@ -24,7 +24,7 @@ impl Values for Dates {
     }
 }
 
-/// Times of day.
+/// Times of day, with the decimal places of their seconds.
 pub(super) struct Times {
     ticks: ScalarBuffer<i64>,
     places: u32,
@@ -32,8 +32,13 @@ pub(super) struct Times {
 
 impl Times {
     pub(super) fn new(array: &ArrayRef) -> Result<Self, ArrowError> {
-        let nanoseconds = cast(array, &DataType::Time64(TimeUnit::Nanosecond))?;
-        Ok(Self { ticks: ticks(&nanoseconds)?, places: places(TimeUnit::Nanosecond) })
+        match array.data_type() {
+            DataType::Time32(unit) => {
+                Ok(Self { ticks: ticks(&cast(array, &DataType::Int32)?)?, places: places(*unit) })
+            }
+            DataType::Time64(unit) => Ok(Self { ticks: ticks(array)?, places: places(*unit) }),
+            other => Err(ArrowError::InvalidArgumentError(format!("{other} is no time of day"))),
+        }
     }
 }
 

@@ -207,7 +207,10 @@ fn fill(piece: &Piece, lookup: &dyn Lookup, span: &dyn Fn(usize) -> Span, errors
                 Some(content)
             }
             Err(reason) => {
-                errors.push(ConfigError::new(&span(*place), format!("cannot read file `{path}`: {reason}")));
+                errors.push(
+                    ConfigError::new(&span(*place), format!("cannot read file `{path}`: {reason}"))
+                        .code(crate::codes::CONF_003),
+                );
                 None
             }
         },

@@ -106,8 +106,7 @@ impl Apply<'_> {
     async fn write(&mut self, offset: i16, full: bool) -> Result<Vec<Refused>> {
         let (insert, update, upsert) = (offset + INSERT, offset + UPDATE, offset + UPSERT);
         let all = [insert, update, upsert];
-        let (changing, adding): (&[i16], &[i16]) =
-            if full { (&all, &all) } else { (&[update, upsert], &[upsert]) };
+        let (changing, adding): (&[i16], &[i16]) = if full { (&all, &all) } else { (&[update, upsert], &[upsert]) };
         let mut refused = match self.plan.update() {
             Some(statement) => self.in_ranges("changing rows", &statement, changing).await?,
             None => Vec::new(),
@@ -380,7 +379,10 @@ impl Apply<'_> {
             .get(0);
         let row = self
             .client
-            .query_opt(&format!("SELECT id, op {taken} ORDER BY id OFFSET $4 LIMIT 1"), &[&low, &high, &ops, &(count / 2)])
+            .query_opt(
+                &format!("SELECT id, op {taken} ORDER BY id OFFSET $4 LIMIT 1"),
+                &[&low, &high, &ops, &(count / 2)],
+            )
             .await
             .map_err(failed)?;
         Ok(match row {

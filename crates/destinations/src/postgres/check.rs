@@ -61,10 +61,7 @@ async fn reach(server: &Server) -> Result<((), String)> {
 
 /// What can be said of TLS, whether or not the login worked.
 #[allow(clippy::type_complexity)]
-fn encryption(
-    server: &Server,
-    session: Result<Session, Failure>,
-) -> Result<(Result<Session, Failure>, String)> {
+fn encryption(server: &Server, session: Result<Session, Failure>) -> Result<(Result<Session, Failure>, String)> {
     let encrypted = match &session {
         Err(failure) if failure.is_tls() => {
             return Err(match session {

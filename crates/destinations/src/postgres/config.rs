@@ -225,7 +225,9 @@ impl UrlParts {
                 }
                 "sslrootcert" => parts.sslrootcert = Some(PathBuf::from(value.into_owned())),
                 other => {
-                    return Err(format!("url has the unknown parameter {other:?}; known are host, sslmode, sslrootcert"));
+                    return Err(format!(
+                        "url has the unknown parameter {other:?}; known are host, sslmode, sslrootcert"
+                    ));
                 }
             }
         }
@@ -249,7 +251,8 @@ mod tests {
 
     #[test]
     fn a_url_is_taken_apart_and_decoded() {
-        let config = from_url("postgres://app:p%40ss%2F%3A@db.internal:6432/crm?sslmode=verify-full&sslrootcert=ca.pem");
+        let config =
+            from_url("postgres://app:p%40ss%2F%3A@db.internal:6432/crm?sslmode=verify-full&sslrootcert=ca.pem");
         let server = config.server(Path::new("/project")).unwrap();
         assert_eq!((server.host.as_str(), server.port), ("db.internal", 6432));
         assert_eq!((server.user.as_str(), server.database.as_str()), ("app", "crm"));
@@ -292,7 +295,13 @@ mod tests {
         assert!(problems.contains("work_schema is empty"), "{problems}");
         assert!(!problems.contains("geheim"), "{problems}");
         assert_eq!(Config::default().problems().len(), 2);
-        for bad in ["mysql://a@b/c", "postgres:///x", "postgres://host/x", "postgres://a:geheim@b:99999/c", "postgres://a@b/c?x=1"] {
+        for bad in [
+            "mysql://a@b/c",
+            "postgres:///x",
+            "postgres://host/x",
+            "postgres://a:geheim@b:99999/c",
+            "postgres://a@b/c?x=1",
+        ] {
             let problems = from_url(bad).problems();
             assert_eq!(problems.len(), 1, "{bad}: {problems:?}");
             assert!(!problems[0].contains("geheim"), "{problems:?}");

@@ -153,7 +153,10 @@ impl Failure {
             Self::Settings(error) | Self::SetUp(error) => error.context(doing),
             Self::Timeout => Error::new(
                 codes::DEST_001,
-                format!("{doing}: the server accepted the connection but did not answer in {} s", SESSION_TIMEOUT.as_secs()),
+                format!(
+                    "{doing}: the server accepted the connection but did not answer in {} s",
+                    SESSION_TIMEOUT.as_secs()
+                ),
             )
             .hint("see whether host and port are those of PostgreSQL"),
             Self::Connect { error, .. } if error.as_db_error().is_some() => login_refused(&doing, &error, server),
@@ -272,10 +275,8 @@ async fn login(server: &Server, encryption: tokio_postgres::config::SslMode) -> 
     }
     let tls = Tls::new(server).map_err(Failure::Settings)?;
     let connecting = async {
-        let (client, connection) = config
-            .connect(tls.clone())
-            .await
-            .map_err(|error| Failure::Connect { error, encrypted: tls.is_done() })?;
+        let (client, connection) =
+            config.connect(tls.clone()).await.map_err(|error| Failure::Connect { error, encrypted: tls.is_done() })?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(code = ?error.code(), "a session with PostgreSQL ended");

@@ -5,17 +5,17 @@
 use std::ops::Range;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BinaryViewArray, BooleanArray, Decimal128Array, Decimal256Array,
-    FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, LargeBinaryArray, LargeStringArray, OffsetSizeTrait,
-    StringArray, StringViewArray, UInt64Array,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BinaryViewArray, BooleanArray, Decimal128Array,
+    Decimal256Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, LargeBinaryArray, LargeStringArray,
+    OffsetSizeTrait, StringArray, StringViewArray, UInt64Array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
     DurationSecondType, Field, Int32Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit,
-    IntervalYearMonthType, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    IntervalYearMonthType, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType,
+    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::error::ArrowError;
 use bytes::{BufMut, BytesMut};
@@ -80,7 +80,11 @@ enum Cells {
     /// Months, days and microseconds.
     Interval(Vec<(i32, i32, i64)>),
     Json(BinaryArray),
-    List { ranges: Vec<Range<usize>>, items: Box<Column>, item: u32 },
+    List {
+        ranges: Vec<Range<usize>>,
+        items: Box<Column>,
+        item: u32,
+    },
     Null,
 }
 
@@ -210,7 +214,9 @@ impl Column {
                 out.put_u8(1);
                 out.put_slice(values.value(row));
             }),
-            Cells::List { ranges, items, item } => put_sized(out, |out| put_array(out, ranges[row].clone(), items, *item)),
+            Cells::List { ranges, items, item } => {
+                put_sized(out, |out| put_array(out, ranges[row].clone(), items, *item))
+            }
             Cells::Null => {}
         }
     }
@@ -329,16 +335,16 @@ fn moments(array: &ArrayRef, nulls: Option<&NullBuffer>, unfit: &mut Vec<Unfit>)
         }
         DataType::Time64(_) => Cells::EightBytes(each!(Time64MicrosecondType, time_of_day)),
         DataType::Timestamp(TimeUnit::Second, _) => {
-            Cells::EightBytes(each!(TimestampSecondType, |value: i64| timestamp(value.checked_mul(1_000_000))))
+            Cells::EightBytes(each!(TimestampSecondType, |value| timestamp_of(value, 1_000_000)))
         }
         DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            Cells::EightBytes(each!(TimestampMillisecondType, |value: i64| timestamp(value.checked_mul(1_000))))
+            Cells::EightBytes(each!(TimestampMillisecondType, |value| timestamp_of(value, 1_000)))
         }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            Cells::EightBytes(each!(TimestampMicrosecondType, |value| timestamp(Some(value))))
+            Cells::EightBytes(each!(TimestampMicrosecondType, |value| timestamp_of(value, 1)))
         }
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            Cells::EightBytes(each!(TimestampNanosecondType, |value| timestamp(Some(whole_microseconds(value)?))))
+            Cells::EightBytes(each!(TimestampNanosecondType, |value| timestamp_of(whole_microseconds(value)?, 1)))
         }
         DataType::Duration(TimeUnit::Second) => {
             Cells::Interval(each!(DurationSecondType, |value: i64| span(value.checked_mul(1_000_000))))
@@ -359,12 +365,11 @@ fn moments(array: &ArrayRef, nulls: Option<&NullBuffer>, unfit: &mut Vec<Unfit>)
             IntervalDayTimeType,
             |value: arrow::datatypes::IntervalDayTime| Ok((0, value.days, i64::from(value.milliseconds) * 1_000))
         )),
-        DataType::Interval(IntervalUnit::MonthDayNano) => Cells::Interval(each!(
-            IntervalMonthDayNanoType,
-            |value: arrow::datatypes::IntervalMonthDayNano| {
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            Cells::Interval(each!(IntervalMonthDayNanoType, |value: arrow::datatypes::IntervalMonthDayNano| {
                 Ok((value.months, value.days, whole_microseconds(value.nanoseconds)?))
-            }
-        )),
+            }))
+        }
         other => return Err(Error::internal(format!("no encoding for {other}"))),
     })
 }
@@ -396,10 +401,13 @@ fn time_of_day(microseconds: i64) -> Result<i64, &'static str> {
     if (0..=DAY_MICROSECONDS).contains(&microseconds) { Ok(microseconds) } else { Err(TIME_RANGE) }
 }
 
-fn timestamp(microseconds: Option<i64>) -> Result<i64, &'static str> {
-    microseconds
-        .and_then(|microseconds| microseconds.checked_sub(EPOCH_MICROSECONDS))
-        .filter(|microseconds| TIMESTAMPS.contains(microseconds))
+/// Microseconds since PostgreSQL's epoch. The epoch is taken off first: late moments in seconds have no count of
+/// microseconds since 1970.
+fn timestamp_of(value: i64, microseconds: i64) -> Result<i64, &'static str> {
+    value
+        .checked_sub(EPOCH_MICROSECONDS / microseconds)
+        .and_then(|value| value.checked_mul(microseconds))
+        .filter(|value| TIMESTAMPS.contains(value))
         .ok_or(TIMESTAMP_RANGE)
 }
 

@@ -23,7 +23,10 @@ pub(super) fn statement(doing: &str, error: tokio_postgres::Error) -> Error {
         return Error::new(codes::DEST_003, format!("{doing}: {}", server.message()));
     }
     if state.code().starts_with("22") {
-        return Error::new(codes::DEST_006, format!("{doing}: the server cannot take a value (SQLSTATE {})", state.code()));
+        return Error::new(
+            codes::DEST_006,
+            format!("{doing}: the server cannot take a value (SQLSTATE {})", state.code()),
+        );
     }
     let failed = Error::new(codes::DEST_006, format!("{doing}: {}", server.message()));
     match state.code().get(..2) {
@@ -36,7 +39,9 @@ pub(super) fn statement(doing: &str, error: tokio_postgres::Error) -> Error {
 /// The error for staged rows that are not all there, or too many.
 pub(super) fn incomplete(found: u64, expected: u64) -> Error {
     Error::new(codes::DEST_008, format!("{found} rows are staged where {expected} should be"))
-        .hint("staged rows are lost when the server crashes; nothing became visible, and the next run stages them again")
+        .hint(
+            "staged rows are lost when the server crashes; nothing became visible, and the next run stages them again",
+        )
         .retry_after(RETRY_AFTER)
 }
 
@@ -108,10 +113,9 @@ impl Refusal {
                 RefusalKind::Unique,
                 format!("another row conflicts with it under the exclusion constraint {}", constraint()),
             ),
-            state if *state == SqlState::FOREIGN_KEY_VIOLATION || *state == SqlState::RESTRICT_VIOLATION => refused(
-                RefusalKind::Reference,
-                format!("the foreign key {} does not hold", constraint()),
-            ),
+            state if *state == SqlState::FOREIGN_KEY_VIOLATION || *state == SqlState::RESTRICT_VIOLATION => {
+                refused(RefusalKind::Reference, format!("the foreign key {} does not hold", constraint()))
+            }
             state if *state == SqlState::CHECK_VIOLATION => {
                 refused(RefusalKind::Row, format!("the check {} does not hold", constraint()))
             }
@@ -126,8 +130,12 @@ impl Refusal {
                     codes::ROW_001,
                     format!("the server cannot take a value (SQLSTATE {})", state.code()),
                 )),
-                "23" | "44" => refused(RefusalKind::Row, format!("a constraint does not hold (SQLSTATE {})", state.code())),
-                "P0" => refused(RefusalKind::Row, format!("a trigger of the table refused it (SQLSTATE {})", state.code())),
+                "23" | "44" => {
+                    refused(RefusalKind::Row, format!("a constraint does not hold (SQLSTATE {})", state.code()))
+                }
+                "P0" => {
+                    refused(RefusalKind::Row, format!("a trigger of the table refused it (SQLSTATE {})", state.code()))
+                }
                 _ => None,
             },
         }

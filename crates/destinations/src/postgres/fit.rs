@@ -138,10 +138,9 @@ impl Rule<'_> {
             SqlType::Integer | SqlType::BigInt => Some(format!("{x} {range}")),
             SqlType::Numeric { .. } => Some(format!("{x} {range} AND {x} = trunc({x})")),
             // As floats, the highest bigint and the one beyond are the same number.
-            SqlType::Real | SqlType::Double => Some(format!(
-                "{x} >= {least} AND {x}::float8 < {}::float8 AND {x} = trunc({x})",
-                i128::from(most) + 1
-            )),
+            SqlType::Real | SqlType::Double => {
+                Some(format!("{x} >= {least} AND {x}::float8 < {}::float8 AND {x} = trunc({x})", i128::from(most) + 1))
+            }
             SqlType::Boolean => return Ok((format!("CAST({x}::integer AS {})", self.to), None)),
             SqlType::Text => Rule::guarded(
                 &format!("{x} ~ '^-?[0-9]{{1,19}}$'"),
@@ -198,7 +197,9 @@ impl Rule<'_> {
             SqlType::Double if !single => None,
             SqlType::Integer if !single => None,
             SqlType::Double => Rule::guarded(
-                &format!("{x} = 0 OR abs({x}) BETWEEN 1.5e-45 AND 3.4028234663852886e38 OR {x} IN ('NaN', 'Infinity', '-Infinity')"),
+                &format!(
+                    "{x} = 0 OR abs({x}) BETWEEN 1.5e-45 AND 3.4028234663852886e38 OR {x} IN ('NaN', 'Infinity', '-Infinity')"
+                ),
                 &format!("{x}::float4::float8 = {x}"),
             ),
             SqlType::Integer => Some(format!("{x}::float4::float8 = {x}::float8")),
@@ -221,7 +222,9 @@ impl Rule<'_> {
         let x = self.x;
         match self.staged {
             SqlType::Boolean => Ok((x.to_owned(), None)),
-            SqlType::SmallInt | SqlType::Integer | SqlType::BigInt => Ok((format!("({x} = 1)"), Some(format!("{x} IN (0, 1)")))),
+            SqlType::SmallInt | SqlType::Integer | SqlType::BigInt => {
+                Ok((format!("({x} = 1)"), Some(format!("{x} IN (0, 1)"))))
+            }
             SqlType::Text => Ok((self.cast(), Some(format!("{x} IN ('true', 'false', 't', 'f')")))),
             _ => Err(Misfit::Type),
         }
@@ -254,9 +257,8 @@ impl Rule<'_> {
         let x = self.x;
         let zone = || self.zone.map(sql::text).ok_or(Misfit::Zone);
         // Digits of the second that the column cuts off.
-        let cut = |value: &str| {
-            (0..6).contains(&self.modifier).then(|| format!("CAST({value} AS {}) = {value}", self.to))
-        };
+        let cut =
+            |value: &str| (0..6).contains(&self.modifier).then(|| format!("CAST({value} AS {}) = {value}", self.to));
         match (self.staged, base) {
             (SqlType::Date, "date") => Ok((x.to_owned(), None)),
             (SqlType::Date, "timestamp") => Ok((self.cast(), Some(in_timestamps(x)))),
@@ -319,7 +321,9 @@ impl Rule<'_> {
     fn items_agree(&self, item: &SqlType) -> bool {
         let to = self.to.trim_end_matches("[]");
         let is_number = |name: &str| {
-            ["smallint", "integer", "bigint", "numeric", "real", "double precision"].iter().any(|number| name.starts_with(number))
+            ["smallint", "integer", "bigint", "numeric", "real", "double precision"]
+                .iter()
+                .any(|number| name.starts_with(number))
         };
         let name = item.to_string();
         *item == SqlType::Text || (is_number(&name) && is_number(to)) || name == to

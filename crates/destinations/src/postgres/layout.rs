@@ -72,7 +72,12 @@ impl Layout {
                 error.hint("cast in the model's SQL, or change the column's type")
             });
         }
-        let others = || existing.into_iter().flat_map(|table| &table.columns).filter(|column| !names().any(|name| name == column.name));
+        let others = || {
+            existing
+                .into_iter()
+                .flat_map(|table| &table.columns)
+                .filter(|column| !names().any(|name| name == column.name))
+        };
         Ok(Self {
             fields,
             mapped,
@@ -134,7 +139,8 @@ fn existing_columns(target: &Target, place: &Place, existing: &Table, types: &[F
     }
     let columns: Vec<Column> = fields().filter_map(|name| existing.column(name)).cloned().collect();
     let names = |wanted: &dyn Fn(&Column) -> bool| {
-        let names: Vec<_> = columns.iter().filter(|column| wanted(column)).map(|column| format!("{:?}", column.name)).collect();
+        let names: Vec<_> =
+            columns.iter().filter(|column| wanted(column)).map(|column| format!("{:?}", column.name)).collect();
         (!names.is_empty()).then(|| names.join(", "))
     };
     if let Some(generated) = names(&|column| column.generated) {
@@ -178,8 +184,20 @@ fn new_column(name: &str, created: &SqlType, key: bool) -> Column {
 /// texts, or an update from `Straße` to `STRASSE`, -0.0 to 0.0, or 24 hours to 1 day would be none.
 fn is_compared_as_text(column: &Column) -> bool {
     const FINE: [&str; 14] = [
-        "bool", "int2", "int4", "int8", "numeric", "text", "varchar", "bytea", "uuid", "date", "time", "timestamp",
-        "timestamptz", "jsonb",
+        "bool",
+        "int2",
+        "int4",
+        "int8",
+        "numeric",
+        "text",
+        "varchar",
+        "bytea",
+        "uuid",
+        "date",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "jsonb",
     ];
     !(column.built_in && column.deterministic && FINE.contains(&column.base.as_str()))
 }

@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tapline_core::{
-    Capabilities, CheckStep, ConnectContext, Connector, Destination, Error, Marker, Owner, Result, RowOutcome, StreamInfo,
-    StreamName, Target, Writer, codes,
+    Capabilities, CheckStep, ConnectContext, Connector, Destination, Error, Marker, Owner, Result, RowOutcome,
+    StreamInfo, StreamName, Target, Writer, codes,
 };
 
 pub use config::{Config, SslMode};
@@ -55,7 +55,8 @@ impl Connector for Postgres {
     }
 
     fn connect(&self, config: Config, context: &ConnectContext) -> Result<Arc<dyn Destination>> {
-        let server = config.server(&context.folder).map_err(|error| error.context(format!("destination {}", context.name)))?;
+        let server =
+            config.server(&context.folder).map_err(|error| error.context(format!("destination {}", context.name)))?;
         Ok(Arc::new(PostgresDestination {
             sessions: Arc::new(Sessions::new(server)),
             options: WriteOptions { work_schema: config.work_schema, zone: config.source_timezone },
@@ -128,7 +129,10 @@ impl Destination for PostgresDestination {
 
     async fn open(&self, target: Target) -> Result<Box<dyn Writer>> {
         if target.key.is_empty() && target.refresh == tapline_core::Refresh::Incremental {
-            return Err(Error::new(codes::CONF_005, format!("stream {}: an incremental run needs a primary key", target.stream)));
+            return Err(Error::new(
+                codes::CONF_005,
+                format!("stream {}: an incremental run needs a primary key", target.stream),
+            ));
         }
         let writer = PostgresWriter::open(Arc::clone(&self.sessions), self.options.clone(), target).await?;
         Ok(Box::new(writer))

@@ -11,10 +11,10 @@ use super::apply::{Applied, apply};
 use super::connect::Session;
 use super::fault::{self, Refusal, RefusalKind};
 use super::layout::Layout;
+use super::sql;
 use super::statements::REFUSED;
 use super::table::{Place, Table};
 use super::writer::{Load, PostgresWriter, add_primary_key, create_table};
-use super::sql;
 
 /// A publication that stops asking, because its process was stopped, is ended by the server after this long: the next
 /// run waits for its lock on the marker.
@@ -115,12 +115,7 @@ async fn publish_in_place(
 }
 
 /// Applies what is in the staging table.
-async fn publish_staged(
-    writer: &PostgresWriter,
-    session: &Session,
-    stage: &str,
-    staged: &[u64],
-) -> Result<Applied> {
+async fn publish_staged(writer: &PostgresWriter, session: &Session, stage: &str, staged: &[u64]) -> Result<Applied> {
     let client = &session.client;
     let failed = |error| fault::statement("preparing the staged rows", error);
     if !writer.retracted.is_empty() {
@@ -181,10 +176,7 @@ async fn find_unchanged(session: &Session, place: &Place, oid: u32) -> Result<Ta
 async fn check_staged(session: &Session, stage: &str, expected: &[u64]) -> Result<BTreeSet<i16>> {
     let rows = session
         .client
-        .query(
-            &format!("SELECT id >> 32, op, count(*) FROM {stage} WHERE op <> {REFUSED} GROUP BY 1, 2"),
-            &[],
-        )
+        .query(&format!("SELECT id >> 32, op, count(*) FROM {stage} WHERE op <> {REFUSED} GROUP BY 1, 2"), &[])
         .await
         .map_err(|error| fault::statement("counting the staged rows", error))?;
     let mut counts = vec![0_u64; expected.len()];

@@ -49,6 +49,13 @@ pub(super) struct Copy {
     rows: u64,
 }
 
+/// A field that stands before the columns of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Prefix {
+    BigInt(i64),
+    SmallInt(i16),
+}
+
 enum Piece {
     Rows(Bytes),
     /// Without it the COPY is abandoned.
@@ -58,23 +65,34 @@ enum Piece {
 impl Copy {
     /// Begins a COPY with this statement.
     pub(super) async fn begin(client: &Client, statement: &str) -> Result<Self> {
-        let sink = client.copy_in(statement).await.map_err(|error| fault::statement("beginning to load rows", error))?;
+        let sink =
+            client.copy_in(statement).await.map_err(|error| fault::statement("beginning to load rows", error))?;
         let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
         let mut buffer = BytesMut::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
         buffer.put_slice(HEADER);
         Ok(Self { pieces, sender: tokio::spawn(send(sink, receiver)), buffer, rows: 0 })
     }
 
-    /// Appends a row: `prefix` fields that are already encoded, then the columns; `None` is NULL.
+    /// Appends a row: the numbers of `prefix`, then the columns; `None` is NULL.
     pub(super) async fn put<'a>(
         &mut self,
-        prefix: &[u8],
-        prefix_fields: usize,
+        prefix: &[Prefix],
         columns: impl ExactSizeIterator<Item = Option<&'a Column>>,
         row: usize,
     ) -> Result<()> {
-        self.buffer.put_i16((prefix_fields + columns.len()) as i16);
-        self.buffer.put_slice(prefix);
+        self.buffer.put_i16((prefix.len() + columns.len()) as i16);
+        for number in prefix {
+            match number {
+                Prefix::BigInt(number) => {
+                    self.buffer.put_i32(8);
+                    self.buffer.put_i64(*number);
+                }
+                Prefix::SmallInt(number) => {
+                    self.buffer.put_i32(2);
+                    self.buffer.put_i16(*number);
+                }
+            }
+        }
         for column in columns {
             match column {
                 Some(column) => column.put(row, &mut self.buffer),

@@ -65,7 +65,10 @@ impl Plan {
 
     /// `t` and `s` are the same row.
     fn same_key(&self) -> String {
-        self.keys().map(|key| format!("t.{} = {}", sql::name(&key.name), key.fit.cast)).collect::<Vec<_>>().join(" AND ")
+        self.keys()
+            .map(|key| format!("t.{} = {}", sql::name(&key.name), key.fit.cast))
+            .collect::<Vec<_>>()
+            .join(" AND ")
     }
 
     /// `t` holds the row `s`.
@@ -99,7 +102,8 @@ impl Plan {
             return None;
         }
         let any = findings.iter().map(|(condition, _)| format!("({condition})")).collect::<Vec<_>>().join(" OR ");
-        let which: String = findings.iter().map(|(condition, finding)| format!(" WHEN {condition} THEN {finding}")).collect();
+        let which: String =
+            findings.iter().map(|(condition, finding)| format!(" WHEN {condition} THEN {finding}")).collect();
         let action = if keys {
             // A key that the column cannot take is at no place of the table.
             format!("DELETE FROM {} s", self.stage)
@@ -128,11 +132,7 @@ impl Plan {
     /// Sets aside the rows whose key is there, or is not; the answer is (id).
     pub(super) fn set_aside_where_there(&self, there: bool) -> String {
         let not = if there { "" } else { "NOT " };
-        format!(
-            "UPDATE {} s SET op = {REFUSED} WHERE {TAKEN} AND {not}{} RETURNING s.id",
-            self.stage,
-            self.is_there()
-        )
+        format!("UPDATE {} s SET op = {REFUSED} WHERE {TAKEN} AND {not}{} RETURNING s.id", self.stage, self.is_there())
     }
 
     /// Full refresh: removes the rows that are not in the model.

@@ -247,7 +247,11 @@ pub(super) async fn missing_in_schema(client: &Client, user: &str, schema: &str)
 
 /// The columns of a new table: names and types, quoted.
 pub(super) fn definitions<'a>(columns: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    columns.into_iter().map(|(name, data_type)| format!("{} {data_type}", sql::name(name))).collect::<Vec<_>>().join(", ")
+    columns
+        .into_iter()
+        .map(|(name, data_type)| format!("{} {data_type}", sql::name(name)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Fails when a field's name is longer than a column's can be.

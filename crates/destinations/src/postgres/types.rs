@@ -228,7 +228,9 @@ fn staged(plain: &DataType) -> Option<SqlType> {
         DataType::Float32 => SqlType::Real,
         DataType::Float64 => SqlType::Double,
         DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => numeric(*precision, *scale),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => SqlType::Bytea,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            SqlType::Bytea
+        }
         DataType::Date32 | DataType::Date64 => SqlType::Date,
         DataType::Time32(_) | DataType::Time64(_) => SqlType::Time,
         DataType::Timestamp(_, None) => SqlType::Timestamp,
@@ -290,7 +292,10 @@ mod tests {
         assert_eq!((uuid.staged, uuid.created), (SqlType::Text, SqlType::Uuid));
         assert_eq!(tagged(DataType::FixedSizeBinary(16), "UUID").staged, SqlType::Uuid);
         assert_eq!(tagged(DataType::Utf8View, "JSON").created, SqlType::Jsonb);
-        assert_eq!(FieldType::of(&Field::new("f", DataType::FixedSizeBinary(16), true)).unwrap().created, SqlType::Bytea);
+        assert_eq!(
+            FieldType::of(&Field::new("f", DataType::FixedSizeBinary(16), true)).unwrap().created,
+            SqlType::Bytea
+        );
     }
 
     #[test]

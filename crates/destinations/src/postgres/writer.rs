@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::{BufMut, BytesMut};
 use tapline_core::{
     ChangeBatch, Error, Op, Outcome, Receipt, Refresh, Result, RowId, RowOutcome, Target, Writer, codes,
 };
@@ -15,7 +14,7 @@ use super::connect::{Session, Sessions};
 use super::encode::{Column, Unfit};
 use super::layout::Layout;
 use super::marker::MarkerRows;
-use super::stage::{self, Copy};
+use super::stage::{self, Copy, Prefix};
 use super::statements::REFUSED;
 use super::table::{self, Place, Table};
 use super::types::FieldType;
@@ -223,23 +222,20 @@ impl Writer for PostgresWriter {
                 true
             }
         };
-        let nothing_to_load = in_place && matches!(batch.op, Op::Update | Op::Delete);
-        for row in 0..if nothing_to_load { 0 } else { rows } {
-            let bad = next_bad.next_if(|bad| bad.row == row);
-            match (bad, in_place) {
-                (None, true) => {
-                    self.copy().await?.put(&[], 0, columns.iter().map(Option::as_ref), row).await?;
+        let loads = !(in_place && matches!(batch.op, Op::Update | Op::Delete));
+        if loads && rows > 0 {
+            let copy = self.copy().await?;
+            for row in 0..rows {
+                let all = columns.iter().map(Option::as_ref);
+                match (next_bad.next_if(|bad| bad.row == row), in_place) {
+                    (None, true) => copy.put(&[], all, row).await?,
+                    (None, false) => copy.put(&staged_prefix(id(row), batch.op as i16), all, row).await?,
+                    (Some(bad), false) if keep_keys && !bad.key => {
+                        let only_keys = all.zip(&keys).map(|(column, key)| column.filter(|_| *key));
+                        copy.put(&staged_prefix(id(row), REFUSED), only_keys, row).await?;
+                    }
+                    (Some(_), _) => {}
                 }
-                (None, false) => {
-                    let prefix = staged_prefix(id(row), batch.op as i16);
-                    self.copy().await?.put(&prefix, 2, columns.iter().map(Option::as_ref), row).await?;
-                }
-                (Some(bad), false) if keep_keys && !bad.key => {
-                    let prefix = staged_prefix(id(row), REFUSED);
-                    let only_keys = columns.iter().zip(&keys).map(|(column, key)| column.as_ref().filter(|_| *key));
-                    self.copy().await?.put(&prefix, 2, only_keys, row).await?;
-                }
-                (Some(_), _) => {}
             }
         }
         let outcomes: Vec<_> =
@@ -363,7 +359,9 @@ async fn check_existing(
         let keys = sql::names(target.key.iter().map(String::as_str));
         return Err(Error::new(
             codes::DEST_005,
-            format!("table {quoted} has no unique index on exactly the key ({keys}), over whole columns and not deferrable"),
+            format!(
+                "table {quoted} has no unique index on exactly the key ({keys}), over whole columns and not deferrable"
+            ),
         )
         .hint(format!("CREATE UNIQUE INDEX ON {quoted} ({keys});")));
     }
@@ -412,12 +410,7 @@ pub(super) async fn holds_rows(session: &Session, place: &Place) -> Result<bool>
         .map_err(|error| fault::statement(&format!("looking into table {}", place.quoted()), error))
 }
 
-/// The first two fields of a staged row: its number and its operation.
-fn staged_prefix(row: RowId, op: i16) -> BytesMut {
-    let mut prefix = BytesMut::with_capacity(18);
-    prefix.put_i32(8);
-    prefix.put_i64(staged_id(row));
-    prefix.put_i32(2);
-    prefix.put_i16(op);
-    prefix
+/// The fields of a staged row before its values: its number and its operation.
+fn staged_prefix(row: RowId, op: i16) -> [Prefix; 2] {
+    [Prefix::BigInt(staged_id(row)), Prefix::SmallInt(op)]
 }

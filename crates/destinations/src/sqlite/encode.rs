@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Float64Array, Int64Array, StringViewArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Float64Array, Int64Array, StringViewArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
 use sqlx::Arguments;
@@ -70,7 +72,9 @@ impl Encoder {
         let form = Form::of(field).ok_or_else(unsupported)?;
         let encoder = Self { field: field.clone(), form, affinity, key };
         // Of nested types only the parts tell whether there is a form.
-        encoder.values(&arrow::array::new_empty_array(field.data_type())).map_err(|error| unsupported().because(error))?;
+        encoder
+            .values(&arrow::array::new_empty_array(field.data_type()))
+            .map_err(|error| unsupported().because(error))?;
         Ok(encoder)
     }
 
@@ -87,17 +91,19 @@ impl Encoder {
             misfits.extend(rows.map(|row| Misfit { row, problem: NULL_KEY }));
         }
         let mut misfit = |row, problem| misfits.push(Misfit { row, problem });
-        let to = |data_type: &DataType| {
-            cast(array, data_type).map_err(|error| unencodable(&self.field, error))
-        };
+        let to = |data_type: &DataType| cast(array, data_type).map_err(|error| unencodable(&self.field, error));
         let values = match (self.form, self.affinity) {
             (Form::Null, _) => Values::Null,
-            (Form::Boolean, Affinity::Text) | (Form::Integer, Affinity::Text) => self.rendered(array, |text| Ok(Cell::Text(text)), misfit)?,
+            (Form::Boolean, Affinity::Text) | (Form::Integer, Affinity::Text) => {
+                self.rendered(array, |text| Ok(Cell::Text(text)), misfit)?
+            }
             (Form::Boolean, _) => Values::Booleans(to(&DataType::Boolean)?.as_boolean().clone()),
             (Form::Integer, affinity) => {
                 let integers = to(&DataType::Int64)?.as_primitive::<Int64Type>().clone();
                 if affinity == Affinity::Real {
-                    present(&integers, integers.values()).filter(|(_, value)| !is_float(**value)).for_each(|(row, _)| misfit(row, INEXACT));
+                    present(&integers, integers.values())
+                        .filter(|(_, value)| !is_float(**value))
+                        .for_each(|(row, _)| misfit(row, INEXACT));
                 }
                 Values::Integers(integers)
             }
@@ -131,7 +137,9 @@ impl Encoder {
                 Values::Texts(texts)
             }
             (Form::Bytes, _) => Values::Bytes(to(&DataType::BinaryView)?.as_binary_view().clone()),
-            (Form::Digits | Form::Rendered | Form::Json, _) => self.rendered(array, |text| Ok(Cell::Text(text)), misfit)?,
+            (Form::Digits | Form::Rendered | Form::Json, _) => {
+                self.rendered(array, |text| Ok(Cell::Text(text)), misfit)?
+            }
         };
         Ok((values, misfits))
     }
@@ -255,8 +263,25 @@ mod tests {
             texts.extend(last.iter().cloned());
         }
         let odd = [
-            "0x10", "1e999", "-1E-5", "Infinity", "nan", "inf", "\u{a0}1", "1\t\n\u{b}\u{c}\r", "1_000", "१",
-            "9223372036854775808", "00012", "1,5", "2024-01-01", "12:30:00", "1e", "1e+", "0", "1 year",
+            "0x10",
+            "1e999",
+            "-1E-5",
+            "Infinity",
+            "nan",
+            "inf",
+            "\u{a0}1",
+            "1\t\n\u{b}\u{c}\r",
+            "1_000",
+            "१",
+            "9223372036854775808",
+            "00012",
+            "1,5",
+            "2024-01-01",
+            "12:30:00",
+            "1e",
+            "1e+",
+            "0",
+            "1 year",
         ];
         texts.extend(odd.map(str::to_owned));
         texts
@@ -265,7 +290,10 @@ mod tests {
     #[tokio::test]
     async fn sqlite_makes_numbers_of_exactly_the_texts_that_look_like_one() {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        sqlx::raw_sql("CREATE TABLE t (original BLOB, a NUMERIC, b INTEGER, c REAL)").execute(&mut connection).await.unwrap();
+        sqlx::raw_sql("CREATE TABLE t (original BLOB, a NUMERIC, b INTEGER, c REAL)")
+            .execute(&mut connection)
+            .await
+            .unwrap();
         for chunk in texts().chunks(1000) {
             let values = vec!["(?, ?, ?, ?)"; chunk.len()].join(", ");
             let statement = format!("INSERT INTO t VALUES {values}");
@@ -275,7 +303,10 @@ mod tests {
             }
             query.execute(&mut connection).await.unwrap();
         }
-        let rows = sqlx::query("SELECT original, typeof(a), typeof(b), typeof(c) FROM t").fetch_all(&mut connection).await.unwrap();
+        let rows = sqlx::query("SELECT original, typeof(a), typeof(b), typeof(c) FROM t")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
         assert_eq!(rows.len(), texts().len());
         for row in rows {
             let text: &str = row.get(0);
@@ -323,14 +354,14 @@ mod tests {
         let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), Some(f64::NAN), None, Some(f64::INFINITY)]));
         assert_eq!(encode(floats, Affinity::Real, false).1, [Misfit { row: 1, problem: NOT_A_NUMBER }]);
         let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a\0b"), Some("7"), None, Some("")]));
-        assert_eq!(encode(texts.clone(), Affinity::Text, true).1, [
-            Misfit { row: 2, problem: NULL_KEY },
-            Misfit { row: 0, problem: NUL }
-        ]);
-        assert_eq!(encode(texts, Affinity::Numeric, false).1, [
-            Misfit { row: 0, problem: NUL },
-            Misfit { row: 1, problem: LOOKS_NUMERIC }
-        ]);
+        assert_eq!(
+            encode(texts.clone(), Affinity::Text, true).1,
+            [Misfit { row: 2, problem: NULL_KEY }, Misfit { row: 0, problem: NUL }]
+        );
+        assert_eq!(
+            encode(texts, Affinity::Numeric, false).1,
+            [Misfit { row: 0, problem: NUL }, Misfit { row: 1, problem: LOOKS_NUMERIC }]
+        );
         let integers: ArrayRef = Arc::new(Int64Array::from(vec![1, (1 << 53) + 1, i64::MAX, i64::MIN]));
         let rounded = encode(integers.clone(), Affinity::Real, false).1;
         assert_eq!(rounded.iter().map(|misfit| misfit.row).collect::<Vec<_>>(), [1, 2]);

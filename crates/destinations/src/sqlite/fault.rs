@@ -93,15 +93,20 @@ impl Refusal {
         let subject = message.split_once(": ").map_or("a constraint", |(_, subject)| subject);
         let refused = |kind, reason: String| Some(Self { code: codes::ROW_002, reason, kind });
         match code {
-            CONSTRAINT_UNIQUE | CONSTRAINT_PRIMARYKEY | CONSTRAINT_ROWID => {
-                refused(RefusalKind::Unique, format!("another row has the same value in {subject}, which must be unique"))
-            }
+            CONSTRAINT_UNIQUE | CONSTRAINT_PRIMARYKEY | CONSTRAINT_ROWID => refused(
+                RefusalKind::Unique,
+                format!("another row has the same value in {subject}, which must be unique"),
+            ),
             CONSTRAINT_FOREIGNKEY => refused(RefusalKind::Reference, "a foreign key does not hold".to_owned()),
             CONSTRAINT_NOTNULL => refused(RefusalKind::Row, format!("{subject} must not be null")),
             CONSTRAINT_TRIGGER => refused(RefusalKind::Row, "a trigger of the table refused it".to_owned()),
             CONSTRAINT_DATATYPE => Some(Self::row(codes::ROW_001, message)),
             _ => match code & 0xff {
-                CONSTRAINT => refused(RefusalKind::Row, format!("the check {subject} does not hold")),
+                // A check without a name is told by its expression, which may quote values.
+                CONSTRAINT if subject.chars().all(|character| character.is_alphanumeric() || character == '_') => {
+                    refused(RefusalKind::Row, format!("the check {subject} does not hold"))
+                }
+                CONSTRAINT => refused(RefusalKind::Row, "a check of the table does not hold".to_owned()),
                 MISMATCH => Some(Self::row(codes::ROW_001, "the key is no integer, which the table's rowid must be")),
                 TOOBIG => Some(Self::row(codes::ROW_002, "the row is longer than SQLite can store")),
                 _ => None,

@@ -183,9 +183,7 @@ pub(super) async fn outcomes(
             let ordinal = u32::try_from(row.get::<i64, _>(1)).map_err(|_| damaged())?;
             let outcome = match row.get::<Option<&str>, _>(2) {
                 None => Outcome::Skipped,
-                Some(code) => {
-                    Outcome::Rejected { code: codes::find(code).ok_or_else(damaged)?, reason: row.get(3) }
-                }
+                Some(code) => Outcome::Rejected { code: codes::find(code).ok_or_else(damaged)?, reason: row.get(3) },
             };
             Ok(RowOutcome { row: RowId { seq: row.get::<i64, _>(0).cast_unsigned(), ordinal }, outcome })
         })
@@ -193,10 +191,12 @@ pub(super) async fn outcomes(
 }
 
 async fn exists(connection: &mut SqliteConnection) -> Result<bool> {
-    sqlx::query_scalar("SELECT count(*) = 2 FROM sqlite_schema WHERE name IN ('_tapline_receipts', '_tapline_outcomes')")
-        .fetch_one(connection)
-        .await
-        .map_err(failed("looking for the marker"))
+    sqlx::query_scalar(
+        "SELECT count(*) = 2 FROM sqlite_schema WHERE name IN ('_tapline_receipts', '_tapline_outcomes')",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(failed("looking for the marker"))
 }
 
 async fn forget_outcomes(connection: &mut SqliteConnection, name: &TableName) -> Result<()> {

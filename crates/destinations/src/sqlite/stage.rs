@@ -60,7 +60,11 @@ impl Stage {
         let path = with_suffix(place, &format!("{}{generation}", suffix(name)));
         remove(&path)?;
         let columns: String = (0..width).map(|index| format!(", c{index}")).collect();
-        sqlx::query("ATTACH ? AS stage").bind(path.to_string_lossy()).execute(&mut *connection).await.map_err(failed)?;
+        sqlx::query("ATTACH ? AS stage")
+            .bind(path.to_string_lossy())
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
         // Nothing here outlives the process, so nothing is synced. The journal is for statements that are undone.
         let make = format!(
             "PRAGMA stage.journal_mode = MEMORY; PRAGMA stage.synchronous = OFF; PRAGMA stage.locking_mode = EXCLUSIVE; \
@@ -71,7 +75,9 @@ impl Stage {
         let inserts = CHUNKS
             .iter()
             .filter(|rows| **rows == 1 || **rows * (width + 2) <= MOST_VALUES)
-            .map(|rows| (*rows, format!("INSERT INTO stage.rows VALUES {}", vec![row.as_str(); *rows].join(", ")).into()))
+            .map(|rows| {
+                (*rows, format!("INSERT INTO stage.rows VALUES {}", vec![row.as_str(); *rows].join(", ")).into())
+            })
             .collect();
         Ok(Self { path, width, inserts })
     }
@@ -141,9 +147,8 @@ impl Stage {
 
     /// Fails with `DEST-008` unless exactly `expected` rows per seq are there to be applied.
     pub(super) async fn verify(&self, connection: &mut SqliteConnection, expected: &[u64]) -> Result<()> {
-        let incomplete = |message: String| {
-            Error::new(codes::DEST_008, message).hint("nothing became visible; run the sync again")
-        };
+        let incomplete =
+            |message: String| Error::new(codes::DEST_008, message).hint("nothing became visible; run the sync again");
         let failed = |error| fault::statement("counting staged rows", error);
         for (seq, expected) in (0u64..).zip(expected) {
             let first = staged_id(RowId { seq, ordinal: 0 });

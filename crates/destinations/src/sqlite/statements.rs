@@ -169,7 +169,8 @@ impl Plan {
 
     /// Sets aside the rows whose keys are one to the table though they differ in the model; the answer is their ids.
     pub(super) fn set_folded_keys_aside(&self, ops: &[i64]) -> String {
-        let keys: Vec<_> = self.keys().map(|(staged, _, collation)| format!("s.{staged} COLLATE {collation}")).collect();
+        let keys: Vec<_> =
+            self.keys().map(|(staged, _, collation)| format!("s.{staged} COLLATE {collation}")).collect();
         format!(
             "UPDATE stage.rows SET op = {REFUSED} WHERE id IN (SELECT id FROM (SELECT s.id, \
              count(*) OVER (PARTITION BY {}) AS alike FROM stage.rows AS s WHERE {}) WHERE alike > 1) RETURNING id",

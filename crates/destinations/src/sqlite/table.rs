@@ -25,9 +25,8 @@ pub(super) struct TableName(String);
 impl TableName {
     /// Fails when the stream cannot be a table of a SQLite file.
     pub(super) fn of(stream: &StreamName) -> Result<Self> {
-        let refused = |problem: &str, hint: String| {
-            Error::new(codes::DEST_004, format!("stream {stream}: {problem}")).hint(hint)
-        };
+        let refused =
+            |problem: &str, hint: String| Error::new(codes::DEST_004, format!("stream {stream}: {problem}")).hint(hint);
         match stream.parts() {
             [_] => {}
             [schema, _] if schema.eq_ignore_ascii_case("main") => {}
@@ -115,7 +114,8 @@ impl Table {
         .fetch_all(&mut *connection)
         .await
         .map_err(failed)?;
-        let primary_key: Vec<String> = rows.iter().filter(|row| row.get::<i64, _>(3) > 0).map(|row| row.get(0)).collect();
+        let primary_key: Vec<String> =
+            rows.iter().filter(|row| row.get::<i64, _>(3) > 0).map(|row| row.get(0)).collect();
         let rowid = |row: &sqlx::sqlite::SqliteRow| {
             !without_rowid
                 && primary_key == [row.get::<String, _>(0)]
@@ -138,12 +138,13 @@ impl Table {
             })
             .collect();
         unique.extend(unique_indexes(connection, name).await.map_err(failed)?);
-        let triggers =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE)")
-                .bind(name.as_str())
-                .fetch_one(&mut *connection)
-                .await
-                .map_err(failed)?;
+        let triggers = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE)",
+        )
+        .bind(name.as_str())
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
         let referenced_by = sqlx::query_scalar(
             "SELECT DISTINCT t.name FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name, 'main') k
              WHERE t.type = 'table' AND k.\"table\" = ? COLLATE NOCASE ORDER BY 1",
@@ -257,8 +258,7 @@ pub(super) async fn make(
         lines.push(format!("  PRIMARY KEY ({})", sql::names(key.iter().map(String::as_str))));
     }
     let id = uuid::Uuid::new_v4();
-    let statement =
-        format!("CREATE TABLE {} (\n{}\n  {MADE_BY_TAPLINE}{id} */\n)", name.quoted(), lines.join(",\n"));
+    let statement = format!("CREATE TABLE {} (\n{}\n  {MADE_BY_TAPLINE}{id} */\n)", name.quoted(), lines.join(",\n"));
     sqlx::raw_sql(AssertSqlSafe(statement))
         .execute(connection)
         .await

@@ -98,7 +98,9 @@ impl Form {
             | DataType::Decimal256(..) => Self::Digits,
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
             DataType::FixedSizeBinary(16) if is_uuid(field) => Self::Rendered,
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => Self::Bytes,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+                Self::Bytes
+            }
             DataType::Date32
             | DataType::Date64
             | DataType::Time32(_)

@@ -268,7 +268,9 @@ fn check_columns(name: &TableName, table: &Table, target: &Target, fields: &[Str
         return match table.referenced_by.first() {
             Some(other) => Err(Error::new(
                 codes::DEST_005,
-                format!("{name}: a full refresh without a primary key replaces all rows, and table {other:?} points to them"),
+                format!(
+                    "{name}: a full refresh without a primary key replaces all rows, and table {other:?} points to them"
+                ),
             )
             .hint("give the model a primary_key")),
             None => Ok(()),
@@ -290,7 +292,10 @@ fn collations(name: &TableName, table: &Table, key: &[String]) -> Result<Vec<Str
 fn required_missing(name: &TableName, required: &[String]) -> Error {
     Error::new(
         codes::DEST_004,
-        format!("{name}: a row cannot be added without {}, which no field maps", sql::names(required.iter().map(String::as_str))),
+        format!(
+            "{name}: a row cannot be added without {}, which no field maps",
+            sql::names(required.iter().map(String::as_str))
+        ),
     )
     .hint("map these columns under fields:, give them a default, or use write: update")
 }

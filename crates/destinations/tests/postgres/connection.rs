@@ -72,7 +72,7 @@ async fn a_port_where_nothing_listens_is_said() {
 
 #[tokio::test]
 async fn tls_by_the_meanings_of_libpq() {
-    let Some(url) = server("pg_tls") else { return };
+    let Some(url) = server("t_tls") else { return };
     let shown = session(&url).await.query_one("SHOW ssl", &[]).await.unwrap();
     if shown.get::<_, &str>(0) != "on" {
         println!("skipped: 1 (the test server does not offer TLS)");
@@ -122,17 +122,17 @@ async fn tls_by_the_meanings_of_libpq() {
 
 #[tokio::test]
 async fn missing_rights_are_named_with_the_grant() {
-    let Some(bench) = bench("pg_rights").await else { return };
-    let url = server("pg_rights").unwrap();
+    let Some(bench) = bench("t_rights").await else { return };
+    let url = server("t_rights").unwrap();
     bench
         .execute(
-            "DROP ROLE IF EXISTS pg_rights_writer; CREATE ROLE pg_rights_writer LOGIN PASSWORD 'writer'; \
+            "DROP ROLE IF EXISTS t_rights_writer; CREATE ROLE t_rights_writer LOGIN PASSWORD 'writer'; \
              CREATE TABLE {t} (id bigint PRIMARY KEY)",
         )
         .await;
     let rows = || batch(vec![("id", std::sync::Arc::new(arrow::array::Int64Array::from(vec![1])) as _)]);
     let mut bench = bench;
-    bench.destination = connect(config(&as_role(&url, "pg_rights_writer", "writer")));
+    bench.destination = connect(config(&as_role(&url, "t_rights_writer", "writer")));
     let steps = bench.destination.check().await;
     let (name, _, code, text) = last(&steps);
     assert_eq!((name, code), ("rights", Some("DEST-003")));
@@ -143,7 +143,11 @@ async fn missing_rights_are_named_with_the_grant() {
         let outcome = bench.deliver(granted + 1, Refresh::Incremental, &["id"], vec![(Op::Upsert, rows())]).await;
         let Err(error) = outcome else { break };
         assert_eq!(error.code().id, "DEST-003", "{error:?}");
-        let grant = error.hints().iter().find(|hint| hint.starts_with("GRANT ")).expect("the grant is named");
+        let grant = error
+            .hints()
+            .iter()
+            .find(|hint| hint.starts_with("GRANT "))
+            .unwrap_or_else(|| panic!("the grant is named: {error:?} {:?}", error.hints()));
         bench.execute(grant).await;
         granted += 1;
         assert!(granted < 5, "grants do not help");
@@ -165,22 +169,30 @@ async fn a_missing_schema_is_named_with_the_cure() {
 
 #[tokio::test]
 async fn the_marker_lives_in_the_work_schema() {
-    let Some(url) = server("pg_work") else { return };
-    session(&url).await.batch_execute("DROP SCHEMA IF EXISTS pg_work_own CASCADE; CREATE SCHEMA pg_work_own").await.unwrap();
-    let bench = super::bench_with("pg_work", |config| config.work_schema = Some("pg_work_own".into())).await.unwrap();
+    let Some(url) = server("t_work") else { return };
+    session(&url)
+        .await
+        .batch_execute("DROP SCHEMA IF EXISTS t_work_own CASCADE; CREATE SCHEMA t_work_own")
+        .await
+        .unwrap();
+    let bench = super::bench_with("t_work", |config| config.work_schema = Some("t_work_own".into())).await.unwrap();
     let rows = batch(vec![("id", std::sync::Arc::new(arrow::array::Int64Array::from(vec![1])) as _)]);
     for generation in [1, 2] {
         bench.deliver(generation, Refresh::Incremental, &["id"], vec![(Op::Upsert, rows.clone())]).await.unwrap();
     }
-    let tables = |schema: &str| format!("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = '{schema}'::regnamespace ORDER BY 1");
+    let tables = |schema: &str| {
+        format!(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = '{schema}'::regnamespace ORDER BY 1"
+        )
+    };
     let expected = tapline_core::testing::bench::texts(&[&["_tapline_outcomes"], &["_tapline_receipts"]]);
-    assert_eq!(bench.probe.rows(&tables("pg_work_own")).await, expected);
-    assert_eq!(bench.probe.rows(&tables("pg_work")).await, tapline_core::testing::bench::texts(&[&["Customers"]]));
+    assert_eq!(bench.probe.rows(&tables("t_work_own")).await, expected);
+    assert_eq!(bench.probe.rows(&tables("t_work")).await, tapline_core::testing::bench::texts(&[&["Customers"]]));
 }
 
 #[tokio::test]
 async fn a_password_with_special_characters_logs_in() {
-    let Some(url) = server("pg_special") else { return };
+    let Some(url) = server("t_special") else { return };
     let client = session(&url).await;
     client
         .batch_execute("DROP ROLE IF EXISTS \"pg special\"; CREATE ROLE \"pg special\" LOGIN PASSWORD 'p@ss/: %'")

@@ -19,8 +19,12 @@ fn two(ids: &[i64], values: &[&str]) -> RecordBatch {
 
 #[tokio::test]
 async fn what_is_no_table_is_said() {
-    let Some(bench) = bench("pg_no_table").await else { return };
-    bench.execute("CREATE TABLE pg_no_table.base (id bigint PRIMARY KEY, v text); CREATE VIEW {t} AS TABLE pg_no_table.base").await;
+    let Some(bench) = bench("t_no_table").await else { return };
+    bench
+        .execute(
+            "CREATE TABLE t_no_table.base (id bigint PRIMARY KEY, v text); CREATE VIEW {t} AS TABLE t_no_table.base",
+        )
+        .await;
     let refused = bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap_err();
     assert_eq!(refused.code().id, "DEST-004");
     assert!(refused.message().contains("a view"), "{}", refused.message());
@@ -28,7 +32,7 @@ async fn what_is_no_table_is_said() {
 
 #[tokio::test]
 async fn types_that_do_not_fit_are_named_together() {
-    let Some(bench) = bench("pg_type_mismatch").await else { return };
+    let Some(bench) = bench("t_type_mismatch").await else { return };
     bench.execute("CREATE TABLE {t} (id bigint PRIMARY KEY, a date, b integer, c bytea)").await;
     let rows = batch(vec![
         ("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef),
@@ -46,7 +50,7 @@ async fn types_that_do_not_fit_are_named_together() {
 
 #[tokio::test]
 async fn indexes_that_do_not_hold_the_key_are_no_help() {
-    let Some(bench) = bench("pg_unfit_indexes").await else { return };
+    let Some(bench) = bench("t_unfit_indexes").await else { return };
     bench
         .execute(
             "CREATE TABLE {t} (id bigint NOT NULL, v text, CONSTRAINT late UNIQUE (id) DEFERRABLE); \
@@ -63,11 +67,11 @@ async fn indexes_that_do_not_hold_the_key_are_no_help() {
 
 #[tokio::test]
 async fn generated_and_identity_columns() {
-    let Some(bench) = bench("pg_generated").await else { return };
+    let Some(bench) = bench("t_generated").await else { return };
     bench
         .execute(
             "CREATE TABLE {t} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text, \
-             number bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME pg_generated.s), loud text GENERATED ALWAYS AS (upper(v)) STORED)",
+             number bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME t_generated.s), loud text GENERATED ALWAYS AS (upper(v)) STORED)",
         )
         .await;
     bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[7, 8], &["a", "b"]))]).await.unwrap();
@@ -87,29 +91,57 @@ async fn generated_and_identity_columns() {
 
 #[tokio::test]
 async fn every_kind_of_constraint_rejects_its_row_only() {
-    let Some(bench) = bench("pg_constraints").await else { return };
+    let Some(bench) = bench("t_constraints").await else { return };
     bench
         .execute(
-            "CREATE TABLE pg_constraints.parents (id bigint PRIMARY KEY); INSERT INTO pg_constraints.parents VALUES (1), (2); \
-             CREATE TABLE {t} (id bigint PRIMARY KEY, parent bigint REFERENCES pg_constraints.parents DEFERRABLE INITIALLY DEFERRED, \
+            "CREATE TABLE t_constraints.parents (id bigint PRIMARY KEY); INSERT INTO t_constraints.parents VALUES (1), (2); \
+             CREATE TABLE {t} (id bigint PRIMARY KEY, parent bigint REFERENCES t_constraints.parents DEFERRABLE INITIALLY DEFERRED, \
                must text NOT NULL, mail text UNIQUE, age integer CONSTRAINT grown CHECK (age >= 18), \
                span int4range, EXCLUDE USING gist (span WITH &&)); \
-             CREATE FUNCTION pg_constraints.refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             CREATE FUNCTION t_constraints.refuse() RETURNS trigger LANGUAGE plpgsql AS \
                $$ BEGIN IF NEW.must = 'never' THEN RAISE EXCEPTION 'secret %', NEW.must; END IF; RETURN NEW; END $$; \
-             CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {t} FOR EACH ROW EXECUTE FUNCTION pg_constraints.refuse()",
+             CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {t} FOR EACH ROW EXECUTE FUNCTION t_constraints.refuse()",
         )
         .await;
     let rows = batch(vec![
         ("id", Arc::new(Int64Array::from_iter_values(0..8)) as ArrayRef),
         ("parent", Arc::new(Int64Array::from(vec![1, 9, 2, 1, 1, 1, 1, 1]))),
-        ("must", Arc::new(StringArray::from(vec![Some("x"), Some("x"), None, Some("x"), Some("x"), Some("never"), Some("x"), Some("x")]))),
+        (
+            "must",
+            Arc::new(StringArray::from(vec![
+                Some("x"),
+                Some("x"),
+                None,
+                Some("x"),
+                Some("x"),
+                Some("never"),
+                Some("x"),
+                Some("x"),
+            ])),
+        ),
         ("mail", Arc::new(StringArray::from(vec!["a", "b", "c", "a", "d", "e", "f", "g"]))),
         ("age", Arc::new(Int64Array::from(vec![18, 19, 20, 21, 17, 22, 23, 24]))),
-        ("span", Arc::new(StringArray::from(vec![Some("[1,3)"), None, None, None, None, None, Some("[2,5)"), Some("[5,6)")]))),
+        (
+            "span",
+            Arc::new(StringArray::from(vec![
+                Some("[1,3)"),
+                None,
+                None,
+                None,
+                None,
+                None,
+                Some("[2,5)"),
+                Some("[5,6)"),
+            ])),
+        ),
     ]);
     let delivered = bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, rows)]).await.unwrap();
-    let found: Vec<_> =
-        delivered.codes().into_iter().zip(delivered.reasons()).map(|((_, row, code), reason)| (row, code, reason)).collect();
+    let found: Vec<_> = delivered
+        .codes()
+        .into_iter()
+        .zip(delivered.reasons())
+        .map(|((_, row, code), reason)| (row, code, reason))
+        .collect();
     let expected = [
         (1, "ROW-002", "the foreign key \"Customers_parent_fkey\" does not hold"),
         (2, "ROW-002", "column \"must\" must not be null"),
@@ -124,9 +156,13 @@ async fn every_kind_of_constraint_rejects_its_row_only() {
 
 #[tokio::test]
 async fn a_row_that_is_needed_elsewhere_is_not_deleted() {
-    let Some(bench) = bench("pg_needed").await else { return };
+    let Some(bench) = bench("t_needed").await else { return };
     bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1, 2, 3], &["a", "b", "c"]))]).await.unwrap();
-    bench.execute("CREATE TABLE pg_needed.orders (customer bigint REFERENCES {t}); INSERT INTO pg_needed.orders VALUES (2)").await;
+    bench
+        .execute(
+            "CREATE TABLE t_needed.orders (customer bigint REFERENCES {t}); INSERT INTO t_needed.orders VALUES (2)",
+        )
+        .await;
     let mut run = bench.open(bench.target(2, INCREMENTAL, &["id"], two(&[], &[]).schema())).await.unwrap();
     run.write(Op::Delete, two(&[1, 2, 3], &["", "", ""]).project(&[0]).unwrap()).await.unwrap();
     let delivered = run.publish().await.unwrap();
@@ -144,8 +180,10 @@ async fn a_row_that_is_needed_elsewhere_is_not_deleted() {
 
 #[tokio::test]
 async fn rows_that_refer_to_each_other_arrive_in_any_order() {
-    let Some(bench) = bench("pg_self_reference").await else { return };
-    bench.execute("CREATE TABLE {t} (id bigint PRIMARY KEY, boss bigint REFERENCES {t}, v text CHECK (v <> 'bad'))").await;
+    let Some(bench) = bench("t_self_reference").await else { return };
+    bench
+        .execute("CREATE TABLE {t} (id bigint PRIMARY KEY, boss bigint REFERENCES {t}, v text CHECK (v <> 'bad'))")
+        .await;
     let rows = |bosses: Vec<Option<i64>>, values: [&str; 5]| {
         batch(vec![
             ("id", Arc::new(Int64Array::from_iter_values(1..6)) as ArrayRef),
@@ -167,23 +205,23 @@ async fn table_identity(bench: &tapline_core::testing::bench::Bench) -> Vec<Vec<
 
 #[tokio::test]
 async fn what_hangs_on_a_table_survives_a_full_refresh() {
-    let Some(bench) = bench("pg_survivors").await else { return };
+    let Some(bench) = bench("t_survivors").await else { return };
     bench
         .execute(
             "CREATE TABLE {t} (id bigint PRIMARY KEY, v text); INSERT INTO {t} VALUES (1, 'old'), (2, 'gone'); \
-             CREATE INDEX by_v ON {t} (v); CREATE VIEW pg_survivors.view AS SELECT v FROM {t}; \
-             CREATE TABLE pg_survivors.orders (customer bigint REFERENCES {t}); INSERT INTO pg_survivors.orders VALUES (1); \
-             DROP ROLE IF EXISTS pg_survivors_reader; CREATE ROLE pg_survivors_reader; GRANT SELECT ON {t} TO pg_survivors_reader",
+             CREATE INDEX by_v ON {t} (v); CREATE VIEW t_survivors.view AS SELECT v FROM {t}; \
+             CREATE TABLE t_survivors.orders (customer bigint REFERENCES {t}); INSERT INTO t_survivors.orders VALUES (1); \
+             DROP ROLE IF EXISTS t_survivors_reader; CREATE ROLE t_survivors_reader; GRANT SELECT ON {t} TO t_survivors_reader",
         )
         .await;
     let before = table_identity(&bench).await;
     let delivered = bench.deliver(1, REPLACE, &["id"], vec![(Op::Upsert, two(&[1, 3], &["new", "c"]))]).await.unwrap();
     assert_eq!(delivered.receipt.removed, 1);
     assert_eq!(table_identity(&bench).await, before, "neither renamed nor truncated nor rewritten");
-    assert_eq!(bench.probe.rows("SELECT v FROM pg_survivors.view ORDER BY 1").await, texts(&[&["c"], &["new"]]));
-    let right = format!("SELECT has_table_privilege('pg_survivors_reader', '{}', 'SELECT')", bench.table);
+    assert_eq!(bench.probe.rows("SELECT v FROM t_survivors.view ORDER BY 1").await, texts(&[&["c"], &["new"]]));
+    let right = format!("SELECT has_table_privilege('t_survivors_reader', '{}', 'SELECT')", bench.table);
     assert_eq!(bench.probe.rows(&right).await, texts(&[&["t"]]));
-    bench.execute("DROP OWNED BY pg_survivors_reader; DROP ROLE pg_survivors_reader").await;
+    bench.execute("DROP OWNED BY t_survivors_reader; DROP ROLE t_survivors_reader").await;
     let unchanged = format!("SELECT xmin FROM {} WHERE id = 3", bench.table);
     let version = bench.probe.rows(&unchanged).await;
     bench.deliver(2, FULL, &["id"], vec![(Op::Upsert, two(&[1, 3], &["newer", "c"]))]).await.unwrap();
@@ -192,12 +230,12 @@ async fn what_hangs_on_a_table_survives_a_full_refresh() {
 
 #[tokio::test]
 async fn partitions_take_their_rows() {
-    let Some(bench) = bench("pg_partitions").await else { return };
+    let Some(bench) = bench("t_partitions").await else { return };
     bench
         .execute(
             "CREATE TABLE {t} (id bigint PRIMARY KEY, v text) PARTITION BY RANGE (id); \
-             CREATE TABLE pg_partitions.low PARTITION OF {t} FOR VALUES FROM (0) TO (10); \
-             CREATE TABLE pg_partitions.high PARTITION OF {t} FOR VALUES FROM (10) TO (20)",
+             CREATE TABLE t_partitions.low PARTITION OF {t} FOR VALUES FROM (0) TO (10); \
+             CREATE TABLE t_partitions.high PARTITION OF {t} FOR VALUES FROM (10) TO (20)",
         )
         .await;
     let rows = two(&[1, 11, 21], &["a", "b", "no partition"]);
@@ -206,13 +244,13 @@ async fn partitions_take_their_rows() {
     assert_eq!(bench.select("id, v").await, texts(&[&["1", "a"], &["11", "b"]]));
     let marker = bench.marker().await;
     assert_eq!(marker.table, marker.published_table);
-    bench.execute("TRUNCATE pg_partitions.high").await;
+    bench.execute("TRUNCATE t_partitions.high").await;
     assert_ne!(bench.marker().await.table, marker.published_table, "a truncated partition shows");
 }
 
 #[tokio::test]
 async fn keys_that_the_collation_folds_are_one() {
-    let Some(bench) = bench("pg_folded").await else { return };
+    let Some(bench) = bench("t_folded").await else { return };
     bench.execute("CREATE EXTENSION IF NOT EXISTS citext; CREATE TABLE {t} (id citext PRIMARY KEY, v text)").await;
     let rows = |ids: &[&str], values: &[&str]| {
         batch(vec![
@@ -229,18 +267,18 @@ async fn keys_that_the_collation_folds_are_one() {
 
 #[tokio::test]
 async fn row_level_security_refuses_rows() {
-    let Some(bench) = bench("pg_policies").await else { return };
-    let url = super::server("pg_policies").unwrap();
+    let Some(bench) = bench("t_policies").await else { return };
+    let url = super::server("t_policies").unwrap();
     bench
         .execute(
             "CREATE TABLE {t} (id bigint PRIMARY KEY, v text); ALTER TABLE {t} ENABLE ROW LEVEL SECURITY; \
              CREATE POLICY ours ON {t} USING (v = 'ours') WITH CHECK (v = 'ours'); \
-             DROP ROLE IF EXISTS pg_policies_writer; CREATE ROLE pg_policies_writer LOGIN PASSWORD 'writer'; \
-             GRANT ALL ON SCHEMA pg_policies TO pg_policies_writer; GRANT ALL ON {t} TO pg_policies_writer",
+             DROP ROLE IF EXISTS t_policies_writer; CREATE ROLE t_policies_writer LOGIN PASSWORD 'writer'; \
+             GRANT ALL ON SCHEMA t_policies TO t_policies_writer; GRANT ALL ON {t} TO t_policies_writer",
         )
         .await;
     let mut bench = bench;
-    bench.destination = super::connect(super::config(&super::as_role(&url, "pg_policies_writer", "writer")));
+    bench.destination = super::connect(super::config(&super::as_role(&url, "t_policies_writer", "writer")));
     let rows = two(&[1, 2, 3], &["ours", "theirs", "ours"]);
     let delivered = bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, rows)]).await.unwrap();
     assert_eq!(delivered.codes(), [(0, 1, "ROW-002")]);

@@ -9,7 +9,8 @@ use tapline_core::{Op, Refresh};
 use super::bench;
 
 const INCREMENTAL: Refresh = Refresh::Incremental;
-const STAGES: &str = "SELECT relname FROM pg_class WHERE relnamespace = '{s}'::regnamespace AND relname LIKE '\\_tapline\\_stage%'";
+const STAGES: &str =
+    "SELECT relname FROM pg_class WHERE relnamespace = '{s}'::regnamespace AND relname LIKE '\\_tapline\\_stage%'";
 
 fn two(ids: &[i64], values: &[&str]) -> RecordBatch {
     batch(vec![
@@ -20,18 +21,19 @@ fn two(ids: &[i64], values: &[&str]) -> RecordBatch {
 
 #[tokio::test]
 async fn staged_rows_that_the_server_lost_stop_the_publication() {
-    let Some(bench) = bench("pg_lost").await else { return };
+    let Some(bench) = bench("t_lost").await else { return };
     bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
     let mut target = bench.target(2, INCREMENTAL, &["id"], two(&[], &[]).schema());
     target.retractable = true;
     let mut run = bench.open(target).await.unwrap();
     // An unlogged table is empty after a crash of the server; here it is emptied when its rows are in.
-    let stage = format!("pg_lost.\"{}\"", stages[0][0].as_ref().unwrap());
+    let stages = bench.probe.rows(&STAGES.replace("{s}", "t_lost")).await;
+    let stage = format!("t_lost.\"{}\"", stages[0][0].as_ref().unwrap());
     bench
         .execute(&format!(
-            "CREATE FUNCTION pg_lost.lose() RETURNS trigger LANGUAGE plpgsql AS \
+            "CREATE FUNCTION t_lost.lose() RETURNS trigger LANGUAGE plpgsql AS \
                $$ BEGIN DELETE FROM {stage}; RETURN NULL; END $$; \
-             CREATE TRIGGER lose AFTER INSERT ON {stage} FOR EACH STATEMENT EXECUTE FUNCTION pg_lost.lose()"
+             CREATE TRIGGER lose AFTER INSERT ON {stage} FOR EACH STATEMENT EXECUTE FUNCTION t_lost.lose()"
         ))
         .await;
     run.write(Op::Upsert, two(&[1, 2], &["changed", "b"])).await.unwrap();
@@ -41,9 +43,9 @@ async fn staged_rows_that_the_server_lost_stop_the_publication() {
 
 #[tokio::test]
 async fn staging_areas_are_swept_by_the_next_run() {
-    let Some(bench) = bench("pg_swept").await else { return };
+    let Some(bench) = bench("t_swept").await else { return };
     bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
-    let stages = STAGES.replace("{s}", "pg_swept");
+    let stages = STAGES.replace("{s}", "t_swept");
     assert_eq!(bench.probe.rows(&stages).await.len(), 0, "a run that ended well leaves none");
     let mut dead = bench.open(bench.target(2, INCREMENTAL, &["id"], two(&[], &[]).schema())).await.unwrap();
     dead.write(Op::Upsert, two(&[2], &["b"])).await.unwrap();
@@ -55,10 +57,11 @@ async fn staging_areas_are_swept_by_the_next_run() {
 
 #[tokio::test]
 async fn a_stalled_run_keeps_nobody_waiting() {
-    let Some(bench) = bench("pg_stalled").await else { return };
+    let Some(bench) = bench("t_stalled").await else { return };
     // One stalls while it loads a new table, one while it loads into the staging table.
     for generation in [1, 3] {
-        let mut stalled = bench.open(bench.target(generation, INCREMENTAL, &["id"], two(&[], &[]).schema())).await.unwrap();
+        let mut stalled =
+            bench.open(bench.target(generation, INCREMENTAL, &["id"], two(&[], &[]).schema())).await.unwrap();
         stalled.write(Op::Upsert, two(&[9], &["stalled"])).await.unwrap();
         bench.deliver(generation + 1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
         assert_eq!(error_code(stalled.publish().await), "DEST-007");
@@ -69,19 +72,16 @@ async fn a_stalled_run_keeps_nobody_waiting() {
 
 #[tokio::test]
 async fn a_stamp_waits_for_a_publication_in_flight() {
-    let Some(bench) = bench("pg_in_flight").await else { return };
+    let Some(bench) = bench("t_in_flight").await else { return };
     bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
-    let url = super::server("pg_in_flight").unwrap();
+    let url = super::server("t_in_flight").unwrap();
     let publication = super::session(&url).await;
-    publication
-        .batch_execute("BEGIN; SELECT * FROM pg_in_flight._tapline_receipts FOR UPDATE")
-        .await
-        .unwrap();
+    publication.batch_execute("BEGIN; SELECT * FROM t_in_flight._tapline_receipts FOR UPDATE").await.unwrap();
     let destination = Arc::clone(&bench.destination);
     let stream = bench.stream.clone();
     let stamp = tokio::spawn(async move { destination.stamp(&stream, &owner(), 2).await });
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tapline' AND wait_event_type = 'Lock' \
-                   AND query LIKE '%pg_in_flight%'";
+                   AND query LIKE '%t_in_flight%'";
     while bench.probe.rows(waiting).await != texts(&[&["1"]]) {
         assert!(!stamp.is_finished(), "the stamp did not wait");
         tokio::task::yield_now().await;
@@ -93,11 +93,11 @@ async fn a_stamp_waits_for_a_publication_in_flight() {
 
 #[tokio::test]
 async fn a_session_that_is_cut_is_an_error_and_changes_nothing() {
-    let Some(bench) = bench("pg_cut").await else { return };
+    let Some(bench) = bench("t_cut").await else { return };
     bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
     let mut run = bench.open(bench.target(2, INCREMENTAL, &["id"], two(&[], &[]).schema())).await.unwrap();
     run.write(Op::Upsert, two(&[2], &["b"])).await.unwrap();
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY \"pg_cut\"%' AND pid <> pg_backend_pid()";
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY \"t_cut\"%' AND pid <> pg_backend_pid()";
     let cut = bench.probe.rows(cut).await;
     assert_eq!(cut, texts(&[&["t"]]));
     let error = run.publish().await.unwrap_err();
@@ -111,7 +111,7 @@ async fn a_session_that_is_cut_is_an_error_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_truncated_table_shows() {
-    let Some(bench) = bench("pg_truncated").await else { return };
+    let Some(bench) = bench("t_truncated").await else { return };
     bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
     bench.execute("TRUNCATE {t}").await;
     let marker = bench.marker().await;
@@ -121,7 +121,7 @@ async fn a_truncated_table_shows() {
 
 #[tokio::test]
 async fn a_table_that_appears_meanwhile_stops_the_run() {
-    let Some(bench) = bench("pg_appeared").await else { return };
+    let Some(bench) = bench("t_appeared").await else { return };
     let mut run = bench.open(bench.target(1, INCREMENTAL, &["id"], two(&[], &[]).schema())).await.unwrap();
     run.write(Op::Upsert, two(&[1], &["a"])).await.unwrap();
     bench.execute("CREATE TABLE {t} (other text)").await;

@@ -74,7 +74,8 @@ fn as_role(url: &str, role: &str, password: &str) -> String {
 async fn bench_with(test: &str, change: impl FnOnce(&mut Config)) -> Option<Bench> {
     let url = server(test)?;
     let client = session(&url).await;
-    let schema: String = test.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').take(60).collect();
+    let schema: String =
+        test.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').take(60).collect();
     let make = format!("DROP SCHEMA IF EXISTS \"{schema}\" CASCADE; CREATE SCHEMA \"{schema}\"; SET TIME ZONE 'UTC'");
     client.batch_execute(&make).await.expect("a schema can be made");
     let mut config = config(&url);
@@ -123,11 +124,20 @@ impl Destination for OneSchema {
         self.inner.holds_rows(stream).await
     }
 
-    async fn stamp(&self, stream: &StreamName, owner: &tapline_core::Owner, generation: u64) -> tapline_core::Result<()> {
+    async fn stamp(
+        &self,
+        stream: &StreamName,
+        owner: &tapline_core::Owner,
+        generation: u64,
+    ) -> tapline_core::Result<()> {
         self.inner.stamp(stream, owner, generation).await
     }
 
-    async fn outcomes(&self, stream: &StreamName, generation: u64) -> tapline_core::Result<Vec<tapline_core::RowOutcome>> {
+    async fn outcomes(
+        &self,
+        stream: &StreamName,
+        generation: u64,
+    ) -> tapline_core::Result<Vec<tapline_core::RowOutcome>> {
         self.inner.outcomes(stream, generation).await
     }
 

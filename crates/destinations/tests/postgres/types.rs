@@ -14,7 +14,7 @@ const INCREMENTAL: Refresh = Refresh::Incremental;
 
 #[tokio::test]
 async fn new_columns_have_the_documented_types_and_give_the_values_back() {
-    let Some(bench) = bench("pg_types_new").await else { return };
+    let Some(bench) = bench("t_types_new").await else { return };
     bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, every_type())]).await.unwrap();
     let columns = "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute \
                    WHERE attrelid = '{t}'::regclass AND attnum > 0 ORDER BY attnum";
@@ -85,7 +85,7 @@ const EXPECTED: &[(&str, &str, Option<&str>)] = &[
 /// The columns of `every_type`, into a table whose columns have other types that hold the values as well.
 #[tokio::test]
 async fn existing_columns_of_wider_types_take_every_value() {
-    let Some(bench) = bench("pg_types_wider").await else { return };
+    let Some(bench) = bench("t_types_wider").await else { return };
     bench
         .execute(
             "CREATE EXTENSION IF NOT EXISTS citext; CREATE TABLE {t} (id numeric PRIMARY KEY, \"boolean\" smallint, \
@@ -100,8 +100,11 @@ async fn existing_columns_of_wider_types_take_every_value() {
     let all = every_type();
     let schema = all.schema();
     let there = bench.destination.streams().await.unwrap().remove(0);
-    let mapped: Vec<usize> =
-        there.fields.iter().map(|field| schema.index_of(&field.name).expect("the column is one of every type")).collect();
+    let mapped: Vec<usize> = there
+        .fields
+        .iter()
+        .map(|field| schema.index_of(&field.name).expect("the column is one of every type"))
+        .collect();
     let rows = all.project(&mapped).unwrap();
     let delivered = bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, rows)]).await.unwrap();
     // That timestamp is not midnight.
@@ -137,12 +140,12 @@ async fn existing_columns_of_wider_types_take_every_value() {
 /// One value that a column keeps and one that it does not, for every rule.
 #[tokio::test]
 async fn what_a_column_would_not_give_back_is_rejected() {
-    let Some(bench) = bench("pg_types_misfits").await else { return };
+    let Some(bench) = bench("t_types_misfits").await else { return };
     bench
         .execute(
-            "CREATE TYPE pg_types_misfits.mood AS ENUM ('happy', 'sad'); \
-             CREATE DOMAIN pg_types_misfits.positive AS integer CHECK (VALUE > 0); \
-             CREATE DOMAIN pg_types_misfits.short AS varchar(3);",
+            "CREATE TYPE t_types_misfits.mood AS ENUM ('happy', 'sad'); \
+             CREATE DOMAIN t_types_misfits.positive AS integer CHECK (VALUE > 0); \
+             CREATE DOMAIN t_types_misfits.short AS varchar(3);",
         )
         .await;
     let texts = |good: &str, bad: &str| Arc::new(StringArray::from(vec![good, bad])) as ArrayRef;
@@ -184,9 +187,9 @@ async fn what_a_column_would_not_give_back_is_rejected() {
         ("uuid", texts("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "a0eebc99")),
         ("jsonb", texts("{\"a\":1}", "{a:1}")),
         ("inet", texts("10.0.0.1", "10.0.0.1/32")),
-        ("pg_types_misfits.mood", texts("happy", "glad")),
-        ("pg_types_misfits.positive", integers(1, 0)),
-        ("pg_types_misfits.short", texts("abc", "abcd")),
+        ("t_types_misfits.mood", texts("happy", "glad")),
+        ("t_types_misfits.positive", integers(1, 0)),
+        ("t_types_misfits.short", texts("abc", "abcd")),
         ("integer[]", texts("{1,2}", "{1,x}")),
     ];
     for (index, (data_type, values)) in cases.into_iter().enumerate() {
@@ -207,7 +210,7 @@ async fn what_a_column_would_not_give_back_is_rejected() {
 
 #[tokio::test]
 async fn a_fraction_of_a_microsecond_is_rejected_on_the_way() {
-    let Some(bench) = bench("pg_types_nanoseconds").await else { return };
+    let Some(bench) = bench("t_types_nanoseconds").await else { return };
     let rows = batch(vec![
         ("id", Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef),
         ("v", Arc::new(TimestampNanosecondArray::from(vec![Some(1_000), Some(1_001), None]))),
@@ -221,7 +224,7 @@ async fn a_fraction_of_a_microsecond_is_rejected_on_the_way() {
 
 #[tokio::test]
 async fn infinities_and_nan_are_kept_in_columns_of_floats() {
-    let Some(bench) = bench("pg_types_floats").await else { return };
+    let Some(bench) = bench("t_types_floats").await else { return };
     let values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, f64::MIN_POSITIVE, f64::MAX];
     let rows = batch(vec![
         ("id", Arc::new(Int64Array::from_iter_values(0..6)) as ArrayRef),
@@ -234,7 +237,7 @@ async fn infinities_and_nan_are_kept_in_columns_of_floats() {
 
 #[tokio::test]
 async fn a_naive_timestamp_needs_a_zone_to_become_a_moment() {
-    let Some(bench) = bench("pg_types_no_zone").await else { return };
+    let Some(bench) = bench("t_types_no_zone").await else { return };
     bench.execute("CREATE TABLE {t} (id bigint PRIMARY KEY, v timestamptz)").await;
     // 2024-03-31 02:30, which Berlin's clocks skip, and 2024-07-01 12:00.
     let stamps = TimestampMicrosecondArray::from(vec![1_711_852_200_000_000, 1_719_835_200_000_000]);
@@ -243,14 +246,15 @@ async fn a_naive_timestamp_needs_a_zone_to_become_a_moment() {
     assert_eq!(refused.code().id, "DEST-004");
     assert!(refused.hints()[0].contains("source_timezone"), "{:?}", refused.hints());
 
-    let zoned = super::bench_with("pg_types_zone", |config| config.source_timezone = Some("Europe/Berlin".into()));
+    let zoned = super::bench_with("t_types_zone", |config| config.source_timezone = Some("Europe/Berlin".into()));
     let bench = zoned.await.unwrap();
     bench.execute("CREATE TABLE {t} (id bigint PRIMARY KEY, v timestamptz)").await;
     let delivered = bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, rows)]).await.unwrap();
     assert_eq!(delivered.codes(), [(0, 0, "ROW-001")], "there was no such moment");
     assert_eq!(bench.select("id, v").await[0][1].as_deref(), Some("2024-07-01 10:00:00+00"));
 
-    let unknown = super::bench_with("pg_types_unknown_zone", |config| config.source_timezone = Some("Mars/Olympus".into()));
+    let unknown =
+        super::bench_with("t_types_unknown_zone", |config| config.source_timezone = Some("Mars/Olympus".into()));
     let bench = unknown.await.unwrap();
     let rows = every_type();
     let refused = bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, rows)]).await.unwrap_err();

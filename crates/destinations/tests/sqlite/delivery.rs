@@ -23,7 +23,8 @@ async fn a_table_that_cannot_hold_the_fields_is_refused_with_everything_that_is_
     assert!(error.hints()[0].contains("ADD COLUMN \"email\" TEXT"), "{error:?}");
 
     for table in ["keyless", "partial"] {
-        let error = place.run(&Run::new(table, 1, &["id"], Refresh::Incremental, customers([(1, "a")]))).await.unwrap_err();
+        let error =
+            place.run(&Run::new(table, 1, &["id"], Refresh::Incremental, customers([(1, "a")]))).await.unwrap_err();
         assert_eq!(error.code(), codes::DEST_005);
         assert!(error.hints()[0].contains(&format!("ON \"{table}\" (\"id\")")), "{error:?}");
     }
@@ -104,8 +105,10 @@ async fn unique_values_change_places_and_unmapped_columns_stay() {
 
 #[tokio::test]
 async fn a_chain_of_unique_values_moves_on_in_any_order() {
-    let place =
-        Place::with("CREATE TABLE t (id INTEGER PRIMARY KEY, email TEXT UNIQUE); INSERT INTO t VALUES (1, 'a'), (2, 'b')").await;
+    let place = Place::with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, email TEXT UNIQUE); INSERT INTO t VALUES (1, 'a'), (2, 'b')",
+    )
+    .await;
     let run = Run::new("t", 1, &["id"], Refresh::Incremental, customers([(3, "a"), (1, "b"), (2, "c")]));
     assert_eq!(codes_of(&place.run(&run).await.unwrap()), []);
     assert_eq!(place.values("id, email", "FROM t ORDER BY id").await, ["1|'b'", "2|'c'", "3|'a'"]);
@@ -129,9 +132,8 @@ async fn deletes_updates_and_inserts_by_composite_key() {
          INSERT INTO t VALUES ('x', 'old', 1), ('y', 'old', 1), ('x', 'old', 2);",
     )
     .await;
-    let rows = |a: i64, b: &str, v: &str| {
-        batch(vec![("a", integers([a])), ("v", texts([Some(v)])), ("b", texts([Some(b)]))])
-    };
+    let rows =
+        |a: i64, b: &str, v: &str| batch(vec![("a", integers([a])), ("v", texts([Some(v)])), ("b", texts([Some(b)]))]);
     let keys = batch(vec![("b", texts([Some("x"), Some("z")])), ("a", integers([1, 9]))]);
     let mut run = Run::new("t", 1, &["b", "a"], Refresh::Incremental, rows(3, "x", "new"))
         .and(Op::Delete, keys)

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, ListArray, StringDictionaryBuilder,
-    StructArray, Time64MicrosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, ListArray,
+    StringDictionaryBuilder, StructArray, Time64MicrosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Int32Type};
 use tapline_core::Refresh;
@@ -51,10 +52,7 @@ async fn every_type_is_stored_as_the_type_table_says() {
         ),
         (
             "struct",
-            Arc::new(StructArray::from(vec![(
-                Arc::new(Field::new("name", DataType::Utf8, true)),
-                names.slice(0, 1),
-            )])),
+            Arc::new(StructArray::from(vec![(Arc::new(Field::new("name", DataType::Utf8, true)), names.slice(0, 1))])),
             "TEXT",
             "'{\"name\":\"ö\"}'",
         ),
@@ -66,7 +64,10 @@ async fn every_type_is_stored_as_the_type_table_says() {
     for (index, (name, _, declared, value)) in columns.iter().enumerate() {
         let stored = place.values(&format!("\"{name}\""), "FROM types").await;
         assert_eq!(stored, [*value], "{name}");
-        assert_eq!((infos[0].fields[index].name.as_str(), infos[0].fields[index].data_type.as_str()), (*name, *declared));
+        assert_eq!(
+            (infos[0].fields[index].name.as_str(), infos[0].fields[index].data_type.as_str()),
+            (*name, *declared)
+        );
     }
 }
 

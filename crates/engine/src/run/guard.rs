@@ -32,7 +32,9 @@ pub(crate) async fn check_marker(
     pending: Option<u64>,
     claim: Claim,
 ) -> Result<()> {
-    if let Some(marker) = marker.filter(|marker| marker.owner != *owner) {
+    // A claim that never published anything has delivered nothing that could be lost.
+    let foreign = marker.filter(|marker| marker.owner != *owner && marker.published.is_some());
+    if let Some(marker) = foreign {
         if claim == (Claim::Replace { take_over: true }) {
             return Ok(());
         }

@@ -124,7 +124,11 @@ async fn recovered(job: &SyncJob, options: &RunOptions, scratch: &std::path::Pat
         Some(checkpoint) => Record::from_checkpoint(&checkpoint)?,
         None => Record::default(),
     };
-    let record = if record.identity == job.identity() { record } else { Record::first(job.identity(), Vec::new()) };
+    let record = if record.identity == job.identity() {
+        record
+    } else {
+        Record::first(job.state.id(), job.identity(), Vec::new())
+    };
     let pending = job.state.intent(&job.name).await?;
     let marker = job.destination.marker(&job.sync.stream).await?;
     let claim = match job.mode(options) {

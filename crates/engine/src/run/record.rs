@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use tapline_core::{Checkpoint, Error, Intent, Result, codes};
 use tapline_csv::TableFormat;
 
+use super::job::hex;
 use crate::diff::files::FileRef;
+use crate::diff::rows::hash;
 use crate::diff::snapshot::SnapshotRef;
 
 /// A key column as it was when its keys were encoded.
@@ -83,9 +85,11 @@ impl Record {
         Ok(number.to_be_bytes())
     }
 
-    /// A record for a sync that has delivered nothing.
-    pub(crate) fn first(identity: String, key: Vec<KeyField>) -> Self {
-        Self { identity, key, hash_key: format!("{:032x}", rand::random::<u128>()), ..Self::default() }
+    /// A record for a sync that has delivered nothing. Its hash key follows from the store's random id, so that a plan
+    /// and the run after it agree.
+    pub(crate) fn first(store: &str, identity: String, key: Vec<KeyField>) -> Self {
+        let hash_key = hex(&hash(&[0; 16], format!("{store} {identity}").as_bytes()));
+        Self { identity, key, hash_key, ..Self::default() }
     }
 }
 

@@ -88,7 +88,11 @@ impl ScanPlan<'_> {
         let key = codec.as_ref().map(key_fields).unwrap_or_default();
         // A snapshot of other key columns says nothing about these.
         let first_delivery = self.record.hash_key.is_empty() || self.record.key != key;
-        let record = if first_delivery { Record::first(self.job.identity(), key) } else { self.record.clone() };
+        let record = if first_delivery {
+            Record::first(self.job.state.id(), self.job.identity(), key)
+        } else {
+            self.record.clone()
+        };
         let hasher = RowHasher::new(mapping.schema(), record.hash_key()?)?;
         Ok(Prepared { query, mapping, codec, hasher, record, first_delivery })
     }

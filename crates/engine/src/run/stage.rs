@@ -432,8 +432,8 @@ impl Pending {
 /// Counts a row by its verdict; the change to deliver, if there is one.
 fn judge(counts: &mut RowCounts, write: Write, verdict: Verdict) -> Option<Change> {
     match (verdict, write) {
+        (Verdict::Unchanged | Verdict::Updated, Write::Insert) => counts.skipped += 1,
         (Verdict::Unchanged, _) => counts.unchanged += 1,
-        (Verdict::Updated, Write::Insert) => counts.skipped += 1,
         (Verdict::Updated, _) => {
             counts.updated += 1;
             return Some(Change::Updated);

@@ -196,7 +196,7 @@ impl Walk<'_> {
             record = match pending_here.filter(|intent| intent.identity == job.identity()) {
                 // A first run was cut off: its record is the one it would have left.
                 Some(intent) => Record { published: None, snapshot: Default::default(), ..intent.after },
-                None => Record::first(job.identity(), Vec::new()),
+                None => Record::first(job.state.id(), job.identity(), Vec::new()),
             };
         }
         let stream = &job.sync.stream;

@@ -82,7 +82,8 @@ pub(crate) fn from_datafusion(error: &DataFusionError, doing: &str, tables: &[(S
     let (code, text): (Code, String) = match root {
         DataFusionError::Plan(text) if text.contains("nvalid function") => (codes::SQL_004, first_line(text)),
         DataFusionError::Plan(text) if text.contains("table") && text.contains("not found") => {
-            return Error::new(codes::SQL_003, format!("{doing}: {}", restore(&first_line(text))))
+            let text = first_line(text).replace("datafusion.public.", "");
+            return Error::new(codes::SQL_003, format!("{doing}: {}", restore(&text)))
                 .hint("name files in quotes: FROM 's3://bucket/path/file.parquet'");
         }
         DataFusionError::Plan(text) => (codes::SQL_005, first_line(text)),
@@ -103,7 +104,13 @@ pub(crate) fn from_datafusion(error: &DataFusionError, doing: &str, tables: &[(S
         DataFusionError::Execution(text) => (codes::SQL_011, without_values(text)),
         other => (codes::SQL_011, first_line(&other.strip_backtrace())),
     };
-    Error::new(code, format!("{doing}: {}", restore(&lower(&text))))
+    let text = text.trim_end_matches('.').replace("datafusion.public.", "");
+    let error = Error::new(code, format!("{doing}: {}", restore(&lower(&text))));
+    match code.id {
+        "SQL-004" => error.hint("see `tapline explain SQL-004`; functions have DuckDB's names"),
+        "SQL-011" => error.hint("TRY_CAST gives NULL where a value does not fit; a WHERE leaves such rows out"),
+        _ => error.hint("`tapline explain` says more about the code"),
+    }
 }
 
 fn column_not_found(doing: &str, name: &str, mut valid: Vec<String>) -> Error {

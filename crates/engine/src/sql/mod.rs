@@ -7,6 +7,7 @@ pub(crate) mod csv_scan;
 pub(crate) mod errors;
 pub(crate) mod execute;
 pub(crate) mod files;
+pub(crate) mod from_first;
 pub(crate) mod names;
 pub(crate) mod parse;
 pub(crate) mod references;

@@ -5,7 +5,10 @@
 use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement};
 use datafusion::sql::sqlparser::dialect::DuckDbDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 use tapline_core::{Error, Result, codes};
+
+use super::from_first;
 
 /// How deeply expressions and sub-queries may nest.
 const RECURSION_LIMIT: usize = 128;
@@ -15,10 +18,15 @@ const RECURSION_LIMIT: usize = 128;
 /// # Errors
 /// `SQL-001` with a caret where the text is no SQL, `SQL-010` where it is another statement, or several.
 pub fn parse(sql: &str) -> Result<Box<Query>> {
-    let statements = Parser::new(&DuckDbDialect {})
-        .with_recursion_limit(RECURSION_LIMIT)
-        .try_with_sql(sql)
-        .and_then(|mut parser| parser.parse_statements())
+    let statements = Tokenizer::new(&DuckDbDialect {}, sql)
+        .tokenize_with_location()
+        .map_err(ParserError::from)
+        .and_then(|tokens| {
+            Parser::new(&DuckDbDialect {})
+                .with_recursion_limit(RECURSION_LIMIT)
+                .with_tokens_with_locations(from_first::complete(tokens))
+                .parse_statements()
+        })
         .map_err(|error| syntax_error(sql, &error))?;
     let mut statements = statements.into_iter();
     let Some(statement) = statements.next() else {
@@ -57,7 +65,9 @@ fn syntax_error(sql: &str, error: &ParserError) -> Error {
         ParserError::RecursionLimitExceeded => "the SQL nests too deeply".to_owned(),
     };
     let (message, position) = split_position(&text);
-    let error = Error::new(codes::SQL_001, format!("parsing the SQL: {}", lower_first(message)));
+    let error = Error::new(codes::SQL_001, format!("parsing the SQL: {}", lower_first(message))).hint(
+        "write one SELECT in DuckDB's dialect; names of files stand in single quotes: FROM 's3://bucket/file.parquet'",
+    );
     match position {
         Some((line, column)) => error.excerpt(caret(sql, line, column)),
         None => error,

@@ -359,6 +359,9 @@ async fn schema_of_all(
 ) -> Result<SchemaRef> {
     let schemas: Vec<SchemaRef> = futures::stream::iter(&files.files)
         .map(|file| async move {
+            if file.format == FileFormat::Parquet {
+                check_footer(files, file).await?;
+            }
             let objects = [file.meta.clone()];
             format.infer_schema(state, &files.store, &objects).await.map_err(|error| {
                 let doing = format!("reading {}", file.url);
@@ -403,8 +406,34 @@ async fn schema_of_all(
             }
         }
     }
-    let fields: Vec<FieldRef> = first.fields().iter().map(|field| nullable(field)).collect();
+    let fields: Vec<FieldRef> = first.fields().iter().map(nullable).collect();
     Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Makes sure that a file ends as a Parquet file does, with a footer that fits into it, since the reader of footers
+/// trusts its length. See <https://parquet.apache.org/docs/file-format/>.
+async fn check_footer(files: &TableFiles, file: &TableFile) -> Result<()> {
+    const TAIL: u64 = 8;
+    let size = file.meta.size;
+    let not_parquet = |why: &str| {
+        Error::new(codes::FILE_001, format!("reading {}: it is not a Parquet file: {why}", file.url))
+            .hint("make sure the file is complete and of the type that its name or the source says")
+    };
+    if size < TAIL + 4 {
+        return Err(not_parquet("it is too short"));
+    }
+    let tail = files.store.get_range(&file.meta.location, size - TAIL..size).await.map_err(|error| {
+        let error = datafusion::error::DataFusionError::ObjectStore(Box::new(error));
+        from_datafusion(&error, &format!("reading {}", file.url), &[])
+    })?;
+    match tail.as_ref() {
+        [a, b, c, d, b'P', b'A', b'R', b'1'] => {
+            let length = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+            if length + TAIL + 4 > size { Err(not_parquet("its footer is longer than the file")) } else { Ok(()) }
+        }
+        [.., b'P', b'A', b'R', b'E'] => Err(not_parquet("it is encrypted")),
+        _ => Err(not_parquet("it does not end in PAR1")),
+    }
 }
 
 /// Columns of files are nullable, whatever one file says: another may lack values.

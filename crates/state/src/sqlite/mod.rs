@@ -147,11 +147,7 @@ impl StateStore for SqliteStore {
             .await
             .map_err(failed("reading the checkpoint"))?;
         row.map(|row| {
-            Ok(Checkpoint {
-                generation: loaded(row.get(0))?,
-                revision: loaded(row.get(1))?,
-                body: parsed(row.get(2))?,
-            })
+            Ok(Checkpoint { generation: loaded(row.get(0))?, revision: loaded(row.get(1))?, body: parsed(row.get(2))? })
         })
         .transpose()
     }

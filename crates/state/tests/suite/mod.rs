@@ -10,7 +10,8 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tapline_core::config::Mode;
 use tapline_core::{
-    Commit, FileCounts, Lease, Reject, RowCounts, RunReport, RunStatus, SourceReject, SourceRowCounts, StateStore, codes,
+    Commit, FileCounts, Lease, Reject, RowCounts, RunReport, RunStatus, SourceReject, SourceRowCounts, StateStore,
+    codes,
 };
 
 /// Where a store is; every call opens another handle of the same store.

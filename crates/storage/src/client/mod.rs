@@ -111,6 +111,8 @@ impl Client {
         let http = reqwest::Client::builder()
             .user_agent(concat!("tapline/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(5))
+            // Many connections carry more than the one that HTTP/2 would share among all reads.
+            .http1_only()
             // A redirect goes to another region, where the signature does not hold.
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -298,7 +300,7 @@ impl Client {
         }
         let (status, headers) = (reply.status, reply.headers.clone());
         let text = self.collect(call, reply).await.unwrap_or_default();
-        Err(self.fail(call, FailureKind::Answer(answer::read(status, &headers, &text))))
+        Err(self.fail(call, FailureKind::Answer(Box::new(answer::read(status, &headers, &text)))))
     }
 
     fn request(&self, call: &Call<'_>, credential: Option<&AwsCredential>) -> Result<HttpRequest, Failure> {
@@ -340,23 +342,23 @@ impl Client {
         self.region.read().clone().unwrap_or_else(|| self.address.first_region().to_owned())
     }
 
-    pub(crate) fn target(&self, action: Action, key: &str) -> Target {
+    pub(crate) fn target(&self, action: Action, key: &str) -> Box<Target> {
         let region = self.known_region();
-        Target {
+        Box::new(Target {
             action,
             bucket: self.address.bucket().to_owned(),
             key: key.to_owned(),
             server: self.address.server(&region),
             region,
             anonymous: self.credentials.is_anonymous(),
-        }
+        })
     }
 
     fn fail(&self, call: &Call<'_>, kind: FailureKind) -> Failure {
         Failure { target: self.target(call.action, call.key), kind }
     }
 
-    fn body(&self, target: Target, reply: Reply) -> BoxStream<'static, Result<Bytes, Failure>> {
+    fn body(&self, target: Box<Target>, reply: Reply) -> BoxStream<'static, Result<Bytes, Failure>> {
         let stall = self.retry.stall;
         let body = reply.body.bytes_stream();
         futures::stream::unfold(Some((body, target)), move |state| async move {
@@ -463,11 +465,11 @@ pub(crate) fn bare_etag(etag: &str) -> String {
     etag.trim_start_matches("W/").trim_matches('"').to_owned()
 }
 
-fn stalled(limit: Duration, target: Target) -> Failure {
+fn stalled(limit: Duration, target: Box<Target>) -> Failure {
     let detail = format!("nothing arrived for {} seconds", limit.as_secs());
     Failure { target, kind: FailureKind::Network(Network { stage: Stage::Stall, detail }) }
 }
 
-fn broken(error: &HttpError, target: Target) -> Failure {
+fn broken(error: &HttpError, target: Box<Target>) -> Failure {
     Failure { target, kind: FailureKind::Network(answer::diagnose(error)) }
 }

@@ -93,9 +93,12 @@ fn text(report: &PlanReport, paint: Paint) -> String {
         .filter(|(rows, _)| *rows > 0)
         .map(|(rows, verb)| format!("{verb} {}", human::number(*rows)))
         .collect();
-    let rest = format!("leave {} as they are", human::count(unchanged, "row"));
     let doing = if told.is_empty() { "change nothing".to_owned() } else { told.join(", ") };
-    let mut text = format!("{} would {doing}, and {rest}\n", paint.strong(&report.sync));
+    let rest = match unchanged {
+        0 => String::new(),
+        rows => format!(" and leave {} as before", human::count(rows, "row")),
+    };
+    let mut text = format!("{} would {doing}{rest}\n", paint.strong(&report.sync));
     for sample in &report.samples {
         text.push_str(&sample_text(sample, paint));
     }
@@ -109,9 +112,49 @@ fn sample_text(sample: &PlanSample, paint: Paint) -> String {
         "delete" => paint.bad("-"),
         _ => paint.bad("!"),
     };
-    let mut text = format!("  {sign} {}\n", paint.strong(rejects::key(&sample.key)));
+    let mut text = format!("  {sign} {}", paint.strong(rejects::key(&sample.key))).trim_end().to_owned() + "\n";
     for change in &sample.changes {
         text.push_str(&format!("      {}: {}\n", change.field, change.new));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tapline_engine::FieldChange;
+
+    use super::*;
+
+    fn sample(op: &'static str, key: serde_json::Value, changes: &[(&str, serde_json::Value)]) -> PlanSample {
+        let changes = changes.iter().map(|(field, new)| FieldChange { field: (*field).to_owned(), new: new.clone() });
+        PlanSample { op, key, changes: changes.collect() }
+    }
+
+    #[test]
+    fn a_plan_says_how_many_and_shows_a_few() {
+        let report = PlanReport {
+            sync: "customers".to_owned(),
+            fingerprint: String::new(),
+            rows: RowCounts { read: 1_003, unchanged: 1_000, updated: 3, deleted: 1, ..RowCounts::default() },
+            samples: vec![
+                sample("update", json!({ "id": 7 }), &[("email", json!("a@example.com"))]),
+                sample("delete", json!({ "id": 9 }), &[]),
+                sample("insert", json!({}), &[("name", json!(null))]),
+            ],
+        };
+        let expected = "customers would update 3, delete 1 and leave 1,000 rows as before\n  ~ id=7\n      email: \"a@example.com\"\n  - id=9\n  +\n      name: null\n";
+        assert_eq!(text(&report, Paint::NONE), expected);
+    }
+
+    #[test]
+    fn what_is_no_plan_is_told_apart_from_what_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.json");
+        assert_eq!(SavedPlan::read(&path).unwrap_err().code(), codes::FILE_006);
+        std::fs::write(&path, "{}").unwrap();
+        assert_eq!(SavedPlan::read(&path).unwrap_err().code(), codes::CONF_007);
+        std::fs::write(&path, r#"{"sync":"customers","fingerprint":"00","rows":{},"samples":[]}"#).unwrap();
+        assert_eq!(SavedPlan::read(&path).unwrap().sync, "customers");
+    }
 }

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::writer::StreamWriter;
@@ -61,66 +61,61 @@ impl<W, Open> State<W, Open> {
 
 impl<W: Write + Send> ParquetPrinter<W> {
     pub fn new(schema: &SchemaRef, writer: W) -> Self {
-        Self {
-            schema: readable(schema),
-            state: State::Waiting(writer),
-        }
+        Self { schema: readable(schema), state: State::Waiting(writer) }
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let batch = convert(batch, &self.schema)?;
         let writer = self.state.open(|writer| open_parquet(&self.schema, writer))?;
-        writer.write(&batch).map_err(from_parquet)
+        writer.write(&batch).map_err(|error| refused(error, &self.schema))
     }
 
     pub fn finish(self) -> io::Result<W> {
-        let writer = self.state.into_open(|writer| open_parquet(&self.schema, writer))?;
+        let mut writer = self.state.into_open(|writer| open_parquet(&self.schema, writer))?;
+        writer.flush().map_err(from_parquet)?;
+        // The next step would tell what the writer says, but not its kind.
+        writer.sync()?;
         writer.into_inner().map_err(from_parquet)
     }
 }
 
 fn open_parquet<W: Write + Send>(schema: &SchemaRef, writer: W) -> io::Result<ArrowWriter<W>> {
-    let level = ZstdLevel::default();
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .build();
-    ArrowWriter::try_new(writer, Arc::clone(schema), Some(properties)).map_err(|error| match from_parquet(error) {
-        error if error.kind() == io::ErrorKind::InvalidData => match unknown_to_parquet(schema) {
-            Some(field) => io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!(
-                    "Parquet has no type for column `{}`, which is {}",
-                    field.name(),
-                    duckdb_type_name(field)
-                ),
-            ),
-            None => error,
-        },
-        error => error,
-    })
+    let compression = Compression::ZSTD(ZstdLevel::default());
+    let properties = WriterProperties::builder().set_compression(compression).build();
+    ArrowWriter::try_new(writer, Arc::clone(schema), Some(properties)).map_err(|error| refused(error, schema))
 }
 
-/// The first column that the writer refuses by its type.
-fn unknown_to_parquet(schema: &SchemaRef) -> Option<&Field> {
-    schema.fields().iter().map(AsRef::as_ref).find(|field: &&Field| {
-        let alone = Arc::new(Schema::new(vec![(*field).clone()]));
-        ArrowWriter::try_new(io::sink(), alone, None).is_err()
-    })
+/// Names the column where the writer does not know its type, which it tells without.
+fn refused(error: ParquetError, schema: &SchemaRef) -> io::Error {
+    let unknown = |field: &&Arc<Field>| {
+        let alone = Arc::new(Schema::new(vec![field.as_ref().clone().with_nullable(true)]));
+        let null = new_null_array(field.data_type(), 1);
+        let attempt =
+            RecordBatch::try_new(Arc::clone(&alone), vec![null]).map_err(ParquetError::from).and_then(|batch| {
+                let mut writer = ArrowWriter::try_new(io::sink(), alone, None)?;
+                writer.write(&batch)?;
+                writer.close()
+            });
+        attempt.is_err()
+    };
+    match (from_parquet(error), schema.fields().iter().find(unknown)) {
+        (error, Some(field)) if error.kind() == io::ErrorKind::InvalidData => {
+            let (name, type_name) = (field.name(), duckdb_type_name(field));
+            let problem = format!("Parquet has no type for column `{name}`, which is {type_name}: cast it to VARCHAR");
+            io::Error::new(io::ErrorKind::InvalidData, problem)
+        }
+        (error, _) => error,
+    }
 }
 
 impl<W: Write> ArrowPrinter<W> {
     pub fn new(schema: &SchemaRef, writer: W) -> Self {
-        Self {
-            schema: readable(schema),
-            state: State::Waiting(writer),
-        }
+        Self { schema: readable(schema), state: State::Waiting(writer) }
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let batch = convert(batch, &self.schema)?;
-        let writer = self
-            .state
-            .open(|writer| StreamWriter::try_new(writer, &self.schema).map_err(from_arrow))?;
+        let writer = self.state.open(|writer| StreamWriter::try_new(writer, &self.schema).map_err(from_arrow))?;
         writer.write(&batch).map_err(from_arrow)
     }
 
@@ -145,19 +140,13 @@ fn readable(schema: &SchemaRef) -> SchemaRef {
 
 /// The same rows in the output's schema.
 fn convert(batch: &RecordBatch, schema: &SchemaRef) -> io::Result<RecordBatch> {
-    let refuse_overflow = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
+    let refuse_overflow = CastOptions { safe: false, ..CastOptions::default() };
     let columns = schema.fields().iter().zip(batch.columns()).map(|(field, array)| {
         if field.data_type() == array.data_type() {
             return Ok(Arc::clone(array));
         }
         cast_with_options(array, field.data_type(), &refuse_overflow).map_err(|_| {
-            let problem = format!(
-                "a value of column `{}` has more digits than DECIMAL(38,0)",
-                field.name()
-            );
+            let problem = format!("a value of column `{}` has more digits than DECIMAL(38,0)", field.name());
             io::Error::new(io::ErrorKind::InvalidData, problem)
         })
     });

@@ -18,10 +18,7 @@ pub struct CsvPrinter<W> {
 
 impl<W: Write> CsvPrinter<W> {
     pub fn new(schema: &SchemaRef, writer: W) -> Self {
-        Self {
-            header: Some(names::distinct(schema)),
-            sink: TextSink::new(writer),
-        }
+        Self { header: Some(names::distinct(schema)), sink: TextSink::new(writer) }
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {

@@ -38,12 +38,7 @@ impl<W: Write> JsonPrinter<W> {
             key.extend_from_slice(b"\":");
             key
         });
-        Self {
-            layout,
-            keys: keys.collect(),
-            empty: true,
-            sink: TextSink::new(writer),
-        }
+        Self { layout, keys: keys.collect(), empty: true, sink: TextSink::new(writer) }
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
@@ -70,9 +65,7 @@ impl<W: Write> JsonPrinter<W> {
 
     pub fn finish(mut self) -> io::Result<W> {
         if self.layout == Layout::Array {
-            self.sink
-                .buffer
-                .extend_from_slice(if self.empty { b"[]\n" } else { b"]\n" });
+            self.sink.buffer.extend_from_slice(if self.empty { b"[]\n" } else { b"]\n" });
         }
         self.sink.finish()
     }

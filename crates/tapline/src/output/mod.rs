@@ -1,13 +1,12 @@
 //! Result rows on their way to people and programs: `--format table|csv|json|ndjson|parquet|arrow`.
-//! Not here: where rows come from, where the bytes go, and reports, which are JSON documents of their own.
-//! Called by `query` and `preview`; `values` also by `discover`.
+//! Not here: where rows come from, where the bytes go, the texts of values (`tapline_core::values`), and reports.
+//! Called by `query` and `preview`.
 
 mod columnar;
 mod delimited;
 mod json;
 mod names;
 mod table;
-use tapline_core::values;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,6 +15,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use clap::ValueEnum;
+use tapline_core::values;
 
 pub use table::TableStyle;
 
@@ -119,11 +119,7 @@ fn from_arrow(error: ArrowError) -> io::Error {
 /// The columns of a batch, ready to be written.
 fn columns(batch: &RecordBatch) -> io::Result<Vec<values::Column>> {
     let schema = batch.schema_ref();
-    let columns = schema
-        .fields()
-        .iter()
-        .zip(batch.columns())
-        .map(|(field, array)| values::Column::new(field, array));
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, array)| values::Column::new(field, array));
     columns.collect::<Result<_, _>>().map_err(from_arrow)
 }
 
@@ -137,19 +133,12 @@ impl<W: Write> TextSink<W> {
     const PIECE_BYTES: usize = 64 << 10;
 
     fn new(writer: W) -> Self {
-        Self {
-            writer,
-            buffer: Vec::with_capacity(Self::PIECE_BYTES * 2),
-        }
+        Self { writer, buffer: Vec::with_capacity(Self::PIECE_BYTES * 2) }
     }
 
     /// Hands the buffer over if it has grown to a piece.
     fn relieve(&mut self) -> io::Result<()> {
-        if self.buffer.len() >= Self::PIECE_BYTES {
-            self.drain()
-        } else {
-            Ok(())
-        }
+        if self.buffer.len() >= Self::PIECE_BYTES { self.drain() } else { Ok(()) }
     }
 
     fn drain(&mut self) -> io::Result<()> {

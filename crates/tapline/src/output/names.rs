@@ -30,9 +30,5 @@ pub fn distinct(schema: &SchemaRef) -> SchemaRef {
         fields.push(Arc::new(field.as_ref().clone().with_name(name)));
         renamed = true;
     }
-    if renamed {
-        Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
-    } else {
-        Arc::clone(schema)
-    }
+    if renamed { Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())) } else { Arc::clone(schema) }
 }

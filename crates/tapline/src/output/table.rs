@@ -33,11 +33,7 @@ pub struct TableStyle {
 impl Default for TableStyle {
     /// No escape sequences, 40 rows, any width.
     fn default() -> Self {
-        Self {
-            width: None,
-            color: false,
-            rows: 40,
-        }
+        Self { width: None, color: false, rows: 40 }
     }
 }
 
@@ -55,26 +51,14 @@ pub struct TablePrinter<W> {
 
 impl<W: Write> TablePrinter<W> {
     pub fn new(schema: &SchemaRef, writer: W, style: TableStyle) -> Self {
-        Self {
-            schema: schema.clone(),
-            style,
-            writer,
-            count: 0,
-            head: Vec::new(),
-            tail: VecDeque::new(),
-        }
+        Self { schema: schema.clone(), style, writer, count: 0, head: Vec::new(), tail: VecDeque::new() }
     }
 
     /// Keeps the rows that may be shown.
     pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let columns = columns(batch)?;
         self.count += batch.num_rows();
-        let head_rows = self
-            .style
-            .rows
-            .div_ceil(2)
-            .saturating_sub(self.head.len())
-            .min(batch.num_rows());
+        let head_rows = self.style.rows.div_ceil(2).saturating_sub(self.head.len()).min(batch.num_rows());
         self.head.extend((0..head_rows).map(|row| cells(&columns, row)));
         let tail_rows = self.style.rows / 2;
         for row in head_rows.max(batch.num_rows().saturating_sub(tail_rows))..batch.num_rows() {
@@ -89,13 +73,9 @@ impl<W: Write> TablePrinter<W> {
     pub fn finish(mut self) -> io::Result<W> {
         let shown = self.head.len() + self.tail.len();
         let mut table = Table::new();
-        table
-            .load_preset(BORDERS)
-            .set_content_arrangement(ContentArrangement::Disabled);
+        table.load_preset(BORDERS).set_content_arrangement(ContentArrangement::Disabled);
         if let Some(width) = self.style.width {
-            table
-                .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width);
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }
         if self.style.color {
             table.enforce_styling();
@@ -104,19 +84,10 @@ impl<W: Write> TablePrinter<W> {
         }
         let alignments: Vec<_> = self.schema.fields().iter().map(|field| alignment(field)).collect();
         let dim = |cell: Cell| {
-            if self.style.color {
-                cell.add_attribute(Attribute::Dim)
-            } else {
-                cell
-            }
+            if self.style.color { cell.add_attribute(Attribute::Dim) } else { cell }
         };
-        let title = |field: &Field| {
-            Cell::new(format!(
-                "{}\n{}",
-                visible(field.name()),
-                visible(&duckdb_type_name(field))
-            ))
-        };
+        let title =
+            |field: &Field| Cell::new(format!("{}\n{}", visible(field.name()), visible(&duckdb_type_name(field))));
         table.set_header(self.schema.fields().iter().map(|field| title(field)));
         for row in &self.head {
             table.add_row(row.iter().map(|text| cell(text.as_deref(), dim)));
@@ -132,11 +103,7 @@ impl<W: Write> TablePrinter<W> {
         }
         let mut text = table.to_string();
         let noun = if self.count == 1 { "row" } else { "rows" };
-        let part = if shown < self.count {
-            format!(", {shown} shown")
-        } else {
-            String::new()
-        };
+        let part = if shown < self.count { format!(", {shown} shown") } else { String::new() };
         text.push_str(&format!("\n({} {noun}{part})\n", self.count));
         self.writer.write_all(text.as_bytes())?;
         Ok(self.writer)
@@ -147,9 +114,7 @@ fn cells(columns: &[Column], row: usize) -> Row {
     let mut text = Vec::new();
     let cell = |column: &Column| {
         text.clear();
-        column
-            .text(row, &mut text)
-            .then(|| visible(&String::from_utf8_lossy(&text)))
+        column.text(row, &mut text).then(|| visible(&String::from_utf8_lossy(&text)))
     };
     columns.iter().map(cell).collect()
 }
@@ -185,9 +150,5 @@ fn alignment(field: &Field) -> CellAlignment {
         DataType::Dictionary(_, value) => value.as_ref(),
         other => other,
     };
-    if data_type.is_numeric() {
-        CellAlignment::Right
-    } else {
-        CellAlignment::Left
-    }
+    if data_type.is_numeric() { CellAlignment::Right } else { CellAlignment::Left }
 }

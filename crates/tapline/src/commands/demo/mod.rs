@@ -5,6 +5,7 @@
 mod data;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::cli::Demo;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::files::{make_folder, write_file};
+use crate::human;
 use crate::terminal::{self, Paint};
 
 const PROJECT: &str = include_str!("../../../templates/demo.yaml");
@@ -109,6 +111,7 @@ fn prepare(folder: &Path, endpoint: &Endpoint) -> Result<PathBuf, Error> {
         remove(fs::remove_dir_all(folder.join(name))).map_err(cannot)?;
     }
     make_folder(&own)?;
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).map_err(cannot)?;
     let key = endpoint.access_key();
     write_file(&own.join("endpoint"), endpoint.url().as_bytes())?;
     write_file(&own.join("access_key_id"), key.id.as_bytes())?;
@@ -183,16 +186,20 @@ impl Stage {
         }
         let query = "SELECT * FROM customers LIMIT 5";
         self.say(&format!("\n{}", self.paint.faint("Go on")))?;
-        self.say(&format!("  sqlite3 {folder}/out.db '{query}'    look at the table"))?;
-        self.say(&format!("  less {folder}/tapline.yaml    read the project: it is all there is"))?;
-        self.say("  tapline init    begin one for a bucket of your own")?;
+        let ways = [
+            ("look at the table", format!("sqlite3 {folder}/out.db '{query}'")),
+            ("read the project: it is all there is", format!("less {folder}/tapline.yaml")),
+            ("begin one for a bucket of your own", "tapline init".to_owned()),
+        ];
+        let ways: Vec<Vec<String>> = ways.map(|(what, how)| vec![format!("  {what}"), how]).to_vec();
+        self.say(human::columns(&ways, &[]).trim_end())?;
         if serve {
             self.say(&format!(
                 "\nThe endpoint runs on at {} until Ctrl-C; `cd {folder}` and try commands.",
                 endpoint.url()
             ))
         } else {
-            self.say("The endpoint ends here; `tapline demo --serve` keeps it running.")
+            self.say("\nThe endpoint ends here; `tapline demo --serve` keeps it running.")
         }
     }
 }

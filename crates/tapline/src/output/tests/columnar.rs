@@ -29,7 +29,8 @@ fn check(batches: &[RecordBatch]) {
 
 #[test]
 fn parquet_is_one_compressed_file() {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(printed(Format::Parquet, &[rows(), rows()])));
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(printed(Format::Parquet, &[rows(), rows()])));
     let builder = builder.expect("a Parquet file");
     assert!(matches!(builder.metadata().row_group(0).column(0).compression(), Compression::ZSTD(_)));
     check(&builder.build().expect("a reader").collect::<Result<Vec<_>, _>>().expect("rows"));
@@ -67,5 +68,5 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(refused(&huge), "a value of column `big` has more digits than DECIMAL(38,0)");
     let interval = IntervalMonthDayNanoArray::from(vec![IntervalMonthDayNanoType::make_value(1, 2, 3)]);
     let interval = batch(vec![("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef), ("span", Arc::new(interval))]);
-    assert_eq!(refused(&interval), "Parquet has no type for column `span`, which is INTERVAL");
+    assert_eq!(refused(&interval), "Parquet has no type for column `span`, which is INTERVAL: cast it to VARCHAR");
 }

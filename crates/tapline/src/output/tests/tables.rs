@@ -25,7 +25,7 @@ fn types_numbers_and_null() {
     assert_eq!(
         table(&[rows], TableStyle::default()),
         "┌────────┬─────────┐\n\
-         │ id     │ name    │\n\
+         │     id │ name    │\n\
          │ BIGINT │ VARCHAR │\n\
          ├────────┼─────────┤\n\
          │      1 │ Ada     │\n\
@@ -59,7 +59,10 @@ fn many_rows_show_the_first_and_the_last() {
     };
     assert_eq!(shown(&[numbers(0..5)]), "0 1 2 3 4 (5 rows)");
     assert_eq!(shown(&[numbers(0..6)]), "0 1 2 … 4 5 (6 rows, 5 shown)");
-    assert_eq!(shown(&[numbers(0..2), numbers(2..2), numbers(2..4), numbers(4..9), numbers(9..10)]), "0 1 2 … 8 9 (10 rows, 5 shown)");
+    assert_eq!(
+        shown(&[numbers(0..2), numbers(2..2), numbers(2..4), numbers(4..9), numbers(9..10)]),
+        "0 1 2 … 8 9 (10 rows, 5 shown)"
+    );
     assert_eq!(shown(&[numbers(0..1)]), "0 (1 row)");
     assert_eq!(shown(&[numbers(0..0)]), "(0 rows)");
 }

@@ -19,7 +19,8 @@ fn list_of(items: impl Array + 'static) -> ListArray {
 }
 
 fn structs(members: Vec<(&str, ArrayRef)>) -> StructArray {
-    let members = members.into_iter().map(|(name, array)| (Arc::new(Field::new(name, array.data_type().clone(), true)), array));
+    let members =
+        members.into_iter().map(|(name, array)| (Arc::new(Field::new(name, array.data_type().clone(), true)), array));
     StructArray::from(members.collect::<Vec<_>>())
 }
 
@@ -40,14 +41,35 @@ fn words(words: Vec<Option<&str>>) -> ArrayRef {
 #[test]
 fn quotes_where_a_text_could_be_mistaken() {
     let array = words(vec![
-        Some("a"), Some("b c"), Some(""), Some("NULL"), None, Some("a,b"), Some("[x]"), Some("{y}"), Some("it's"), Some("a\"b"),
-        Some(" lead"), Some("trail "), Some("x=y"), Some("a:b"), Some("(p)"), Some("null"), Some("back\\slash"), Some("tab\t"),
-        Some("nl\nx"), Some("it's \\"), Some("nullx"), Some("\u{a0}"),
+        Some("a"),
+        Some("b c"),
+        Some(""),
+        Some("NULL"),
+        None,
+        Some("a,b"),
+        Some("[x]"),
+        Some("{y}"),
+        Some("it's"),
+        Some("a\"b"),
+        Some(" lead"),
+        Some("trail "),
+        Some("x=y"),
+        Some("a:b"),
+        Some("(p)"),
+        Some("null"),
+        Some("back\\slash"),
+        Some("tab\t"),
+        Some("nl\nx"),
+        Some("it's \\"),
+        Some("nullx"),
+        Some("\u{a0}"),
     ]);
     assert_eq!(
         texts(list_of(Arc::clone(&array))),
-        ["[a, b c, '', 'NULL', NULL, 'a,b', '[x]', '{y}', 'it\\'s', 'a\"b', ' lead', 'trail ', 'x=y', 'a:b', '(p)', 'null', \
-          back\\slash, 'tab\t', nl\nx, 'it\\'s \\\\', nullx, \u{a0}]"]
+        [
+            "[a, b c, '', 'NULL', NULL, 'a,b', '[x]', '{y}', 'it\\'s', 'a\"b', ' lead', 'trail ', 'x=y', 'a:b', '(p)', 'null', \
+          back\\slash, 'tab\t', nl\nx, 'it\\'s \\\\', nullx, \u{a0}]"
+        ]
     );
     assert_eq!(json(list_of(words(vec![Some("it's \\ \""), None]))), ["[\"it's \\\\ \\\"\",null]"]);
 }
@@ -62,13 +84,21 @@ fn lists() {
     assert_eq!(texts(list_of(Float64Array::from(vec![f64::NAN, 1e16]))), ["[nan, 1e+16]"]);
     assert_eq!(json(list_of(Float64Array::from(vec![f64::NAN, 1e16]))), ["[\"nan\",10000000000000000.0]"]);
     assert_eq!(json(list_of(Int64Array::from(vec![9_007_199_254_740_993]))), ["[9007199254740993]"]);
-    let sliced = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1)]), None, Some(vec![Some(2), Some(3)])]);
+    let sliced =
+        ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1)]), None, Some(vec![Some(2), Some(3)])]);
     assert_eq!(texts(sliced.slice(1, 2)), ["NULL", "[2, 3]"]);
     let large = LargeListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1)])]);
     assert_eq!(json(large), ["[1]"]);
-    let fixed = FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1), None]), None, Some([Some(2), Some(3)])], 2);
+    let fixed = FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>(
+        [Some([Some(1), None]), None, Some([Some(2), Some(3)])],
+        2,
+    );
     assert_eq!(texts(fixed.slice(1, 2)), ["NULL", "[2, 3]"]);
-    let views = GenericListViewArray::<i32>::from(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1)])]));
+    let item = Arc::new(Field::new("item", DataType::Utf8, true));
+    let unquoted = FixedSizeListArray::new(item, 3, words(vec![Some("a,b"), Some(""), None]), None);
+    assert_eq!(texts(unquoted), ["[a,b, , NULL]"]);
+    let views =
+        GenericListViewArray::<i32>::from(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1)])]));
     assert_eq!(texts(views), ["[1]"]);
 }
 
@@ -118,7 +148,10 @@ fn maps() {
     let days = map(Arc::new(Date32Array::from(vec![0])), Arc::new(list_of(Int32Array::from(vec![1]))));
     assert_eq!(texts(days.clone()), ["{1970-01-01=[1]}"]);
     assert_eq!(json(days), ["{\"1970-01-01\":[1]}"]);
-    let pairs = map(Arc::new(structs(vec![("a", Arc::new(Int32Array::from(vec![1])) as ArrayRef)])), Arc::new(Int32Array::from(vec![2])));
+    let pairs = map(
+        Arc::new(structs(vec![("a", Arc::new(Int32Array::from(vec![1])) as ArrayRef)])),
+        Arc::new(Int32Array::from(vec![2])),
+    );
     assert_eq!(texts(pairs.clone()), ["{{'a': 1}=2}"]);
     assert_eq!(json(pairs), ["{\"{'a': 1}\":2}"]);
 }
@@ -129,6 +162,8 @@ fn json_documents_inside() {
     let json_field = |name: &str| tagged(&documents, "JSON").with_name(name);
     assert_eq!(texts(list(Arc::clone(&documents), json_field("item"))), ["[{\"a\": 1}]"]);
     assert_eq!(json(list(Arc::clone(&documents), json_field("item"))), ["[{\"a\":1}]"]);
+    let array = FixedSizeListArray::new(Arc::new(json_field("item")), 1, Arc::clone(&documents), None);
+    assert_eq!(texts(array), ["[{\"a\": 1}]"]);
     let member = StructArray::from(vec![(Arc::new(json_field("j")), Arc::clone(&documents))]);
     assert_eq!(texts(member.clone()), ["{'j': '{\"a\": 1}'}"]);
     assert_eq!(json(member), ["{\"j\":{\"a\":1}}"]);

@@ -3,7 +3,7 @@
 use arrow::datatypes::*;
 
 use super::*;
-use crate::output::values::duckdb_type_name;
+use crate::values::duckdb_type_name;
 
 fn name(data_type: DataType) -> String {
     duckdb_type_name(&Field::new("x", data_type, true))
@@ -59,7 +59,8 @@ fn nested_types() {
     );
     let unnamed: Fields = vec![Field::new("", DataType::Int32, true), Field::new("", DataType::Utf8, true)].into();
     assert_eq!(name(DataType::Struct(unnamed)), "STRUCT(INTEGER, VARCHAR)");
-    let entries: Fields = vec![Field::new("key", DataType::Utf8, false), Field::new("value", DataType::List(text()), true)].into();
+    let entries: Fields =
+        vec![Field::new("key", DataType::Utf8, false), Field::new("value", DataType::List(text()), true)].into();
     let entry = Arc::new(Field::new("entries", DataType::Struct(entries), false));
     assert_eq!(name(DataType::Map(entry, false)), "MAP(VARCHAR, VARCHAR[])");
 }
