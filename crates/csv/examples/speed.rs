@@ -11,7 +11,16 @@ fn plain(bytes: usize) -> Vec<u8> {
     while text.len() < bytes {
         id += 1;
         let mixed = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let line = format!("{id},customer {},{}.{:02},2024-{:02}-{:02},{},some words about it {}\n", mixed % 5000, mixed % 100_000, mixed % 100, 1 + mixed % 12, 1 + mixed % 28, mixed % 2 == 0, mixed % 977);
+        let line = format!(
+            "{id},customer {},{}.{:02},2024-{:02}-{:02},{},some words about it {}\n",
+            mixed % 5000,
+            mixed % 100_000,
+            mixed % 100,
+            1 + mixed % 12,
+            1 + mixed % 28,
+            mixed.is_multiple_of(2),
+            mixed % 977
+        );
         text.extend_from_slice(line.as_bytes());
     }
     text
@@ -23,7 +32,13 @@ fn quoted(bytes: usize) -> Vec<u8> {
     while text.len() < bytes {
         id += 1;
         let mixed = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let line = format!("{id},\"customer, {}\",{}.{:02},\"first line\nsecond \"\"line\"\" {}\"\n", mixed % 5000, mixed % 100_000, mixed % 100, mixed % 977);
+        let line = format!(
+            "{id},\"customer, {}\",{}.{:02},\"first line\nsecond \"\"line\"\" {}\"\n",
+            mixed % 5000,
+            mixed % 100_000,
+            mixed % 100,
+            mixed % 977
+        );
         text.extend_from_slice(line.as_bytes());
     }
     text
@@ -36,7 +51,11 @@ fn main() {
         let sample = Sample { name, bytes: &text[..text.len().min(1 << 20)], complete: false };
         let started = Instant::now();
         let format = detect(&[sample], &options).unwrap().format;
-        println!("{name}: detected in {:?}: {}", started.elapsed(), format.columns.iter().map(|column| column.data_type.to_string()).collect::<Vec<_>>().join(" "));
+        println!(
+            "{name}: detected in {:?}: {}",
+            started.elapsed(),
+            format.columns.iter().map(|column| column.data_type.to_string()).collect::<Vec<_>>().join(" ")
+        );
         for (label, projection) in [("all columns", None), ("one column", Some(vec![0])), ("none", Some(vec![]))] {
             let started = Instant::now();
             let mut decoder = Decoder::new(name, &format, &options).unwrap();

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
 
@@ -29,7 +30,10 @@ pub(crate) struct NullRule {
 
 impl NullRule {
     pub(crate) fn new(options: &CsvOptions) -> NullRule {
-        let texts = options.nullstr.as_ref().map(|texts| texts.as_slice().iter().map(|text| text.as_bytes().to_vec()).collect());
+        let texts = options
+            .nullstr
+            .as_ref()
+            .map(|texts| texts.as_slice().iter().map(|text| text.as_bytes().to_vec()).collect());
         NullRule { texts, quoted: options.allow_quoted_nulls.unwrap_or(false) }
     }
 
@@ -99,7 +103,12 @@ pub(crate) struct ColumnReader {
 
 impl ColumnReader {
     pub(crate) fn new(column: &CsvColumn, style: NumberStyle) -> ColumnReader {
-        ColumnReader { data_type: column.data_type, declared: column.declared, style, temporal: TemporalFormat::new(column.format.as_deref()) }
+        ColumnReader {
+            data_type: column.data_type,
+            declared: column.declared,
+            style,
+            temporal: TemporalFormat::new(column.format.as_deref()),
+        }
     }
 
     pub(crate) fn build(&self, cells: Cells<'_>) -> Result<Built, ArrowError> {
@@ -110,7 +119,9 @@ impl ColumnReader {
             CsvType::Boolean if spelled => Ok(booleans(cells, |text| numbers::declared_boolean(text.trim_ascii()))),
             CsvType::Boolean => Ok(booleans(cells, numbers::boolean)),
             CsvType::BigInt if !spelled => self.numbers::<Int64Type>(cells, |text| numbers::bigint(text.trim_ascii())),
-            CsvType::Double if !spelled => self.numbers::<Float64Type>(cells, |text| numbers::double(text.trim_ascii_start(), Fidelity::Text, self.style.decimal)),
+            CsvType::Double if !spelled => self.numbers::<Float64Type>(cells, |text| {
+                numbers::double(text.trim_ascii_start(), Fidelity::Text, self.style.decimal)
+            }),
             CsvType::TinyInt => self.integers::<Int8Type>(cells),
             CsvType::SmallInt => self.integers::<Int16Type>(cells),
             CsvType::Integer => self.integers::<Int32Type>(cells),
@@ -120,17 +131,28 @@ impl ColumnReader {
             CsvType::UInteger => self.integers::<UInt32Type>(cells),
             CsvType::UBigInt => self.integers::<UInt64Type>(cells),
             CsvType::Float => self.numbers::<Float32Type>(cells, |text| numbers::float(text, self.style.decimal)),
-            CsvType::Double => self.numbers::<Float64Type>(cells, |text| numbers::double(text, Fidelity::Value, self.style.decimal)),
+            CsvType::Double => {
+                self.numbers::<Float64Type>(cells, |text| numbers::double(text, Fidelity::Value, self.style.decimal))
+            }
             CsvType::HugeInt => self.decimals(cells, 38, 0),
             CsvType::Decimal(precision, scale) => self.decimals(cells, precision, scale),
             CsvType::Date => Ok(primitives::<Date32Type>(cells, |text| self.temporal.date(self.trimmed(text)))),
             CsvType::Time => Ok(primitives::<Time64MicrosecondType>(cells, |text| temporal::time(self.trimmed(text)))),
-            CsvType::Timestamp => Ok(primitives::<TimestampMicrosecondType>(cells, |text| self.temporal.timestamp(self.trimmed(text), false))),
-            CsvType::TimestampSeconds => Ok(primitives::<TimestampSecondType>(cells, |text| self.instant(text, 1_000_000_000))),
-            CsvType::TimestampMilliseconds => Ok(primitives::<TimestampMillisecondType>(cells, |text| self.instant(text, 1_000_000))),
-            CsvType::TimestampNanoseconds => Ok(primitives::<TimestampNanosecondType>(cells, |text| self.instant(text, 1))),
+            CsvType::Timestamp => Ok(primitives::<TimestampMicrosecondType>(cells, |text| {
+                self.temporal.timestamp(self.trimmed(text), false)
+            })),
+            CsvType::TimestampSeconds => {
+                Ok(primitives::<TimestampSecondType>(cells, |text| self.instant(text, 1_000_000_000)))
+            }
+            CsvType::TimestampMilliseconds => {
+                Ok(primitives::<TimestampMillisecondType>(cells, |text| self.instant(text, 1_000_000)))
+            }
+            CsvType::TimestampNanoseconds => {
+                Ok(primitives::<TimestampNanosecondType>(cells, |text| self.instant(text, 1)))
+            }
             CsvType::TimestampTz => {
-                let (array, misfits) = typed::<TimestampMicrosecondType>(cells, |text| self.temporal.timestamp(self.trimmed(text), true));
+                let (array, misfits) =
+                    typed::<TimestampMicrosecondType>(cells, |text| self.temporal.timestamp(self.trimmed(text), true));
                 Ok(Built { array: Arc::new(array.with_timezone("UTC")), misfits })
             }
         }
@@ -143,7 +165,9 @@ impl ColumnReader {
         }
         let mut all_numbers = true;
         cells.for_each(|_, text| {
-            all_numbers &= text.is_none_or(|text| numbers::double(text.trim_ascii_start(), Fidelity::Text, self.style.decimal).is_some());
+            all_numbers &= text.is_none_or(|text| {
+                numbers::double(text.trim_ascii_start(), Fidelity::Text, self.style.decimal).is_some()
+            });
         });
         if all_numbers { CsvType::Double } else { CsvType::Varchar }
     }
@@ -168,12 +192,21 @@ impl ColumnReader {
     fn decimals(&self, cells: Cells<'_>, precision: u8, scale: i8) -> Result<Built, ArrowError> {
         let mut scratch = Vec::new();
         let (array, misfits) = typed::<Decimal128Type>(cells, |text| {
-            numbers::decimal(self.style.ungroup(self.trimmed(text), &mut scratch)?, precision, scale, self.style.decimal)
+            numbers::decimal(
+                self.style.ungroup(self.trimmed(text), &mut scratch)?,
+                precision,
+                scale,
+                self.style.decimal,
+            )
         });
         Ok(Built { array: Arc::new(array.with_precision_and_scale(precision, scale)?), misfits })
     }
 
-    fn numbers<T: ArrowPrimitiveType>(&self, cells: Cells<'_>, parse: impl Fn(&[u8]) -> Option<T::Native>) -> Result<Built, ArrowError> {
+    fn numbers<T: ArrowPrimitiveType>(
+        &self,
+        cells: Cells<'_>,
+        parse: impl Fn(&[u8]) -> Option<T::Native>,
+    ) -> Result<Built, ArrowError> {
         if self.style.thousands.is_none() && !self.declared {
             return Ok(primitives::<T>(cells, parse));
         }
@@ -183,7 +216,10 @@ impl ColumnReader {
 }
 
 fn is_uuid(text: &[u8]) -> bool {
-    text.len() == 36 && text.iter().enumerate().all(|(index, byte)| if matches!(index, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() })
+    text.len() == 36
+        && text.iter().enumerate().all(|(index, byte)| {
+            if matches!(index, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() }
+        })
 }
 
 /// Collects validity bits; stays empty until the first NULL.
@@ -212,7 +248,10 @@ fn primitives<T: ArrowPrimitiveType>(cells: Cells<'_>, parse: impl FnMut(&[u8]) 
     Built { array: Arc::new(array), misfits }
 }
 
-fn typed<T: ArrowPrimitiveType>(cells: Cells<'_>, mut parse: impl FnMut(&[u8]) -> Option<T::Native>) -> (PrimitiveArray<T>, Vec<usize>) {
+fn typed<T: ArrowPrimitiveType>(
+    cells: Cells<'_>,
+    mut parse: impl FnMut(&[u8]) -> Option<T::Native>,
+) -> (PrimitiveArray<T>, Vec<usize>) {
     let mut values: Vec<T::Native> = Vec::with_capacity(cells.rows);
     let mut validity = Validity::new(cells.rows);
     let mut misfits = Vec::new();
@@ -266,6 +305,7 @@ fn strings(cells: Cells<'_>, fits: impl Fn(&[u8]) -> bool) -> Result<Built, Arro
         // A batch covers far fewer than 2 GiB of text.
         offsets.push(bytes.len() as i32);
     });
-    let array = StringArray::try_new(OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from(bytes), validity.finish())?;
+    let array =
+        StringArray::try_new(OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from(bytes), validity.finish())?;
     Ok(Built { array: Arc::new(array), misfits })
 }

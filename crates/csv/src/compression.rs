@@ -176,7 +176,10 @@ impl Decompressor {
             if self.at_boundary && (rest.is_empty() || self.skip_padding(rest, &mut read)) {
                 break;
             }
-            let step = self.codec.step(&input[read..], &mut output[start + written..]).map_err(|message| error(self.compression, message))?;
+            let step = self
+                .codec
+                .step(&input[read..], &mut output[start + written..])
+                .map_err(|message| error(self.compression, message))?;
             read += step.read;
             written += step.written;
             self.at_boundary = step.ended;
@@ -196,7 +199,11 @@ impl Decompressor {
     /// # Errors
     /// [`CsvError::Compression`] where the stream is cut off.
     pub fn finish(&self) -> Result<(), CsvError> {
-        if self.at_boundary { Ok(()) } else { Err(error(self.compression, "the file ends in the middle of the stream".to_owned())) }
+        if self.at_boundary {
+            Ok(())
+        } else {
+            Err(error(self.compression, "the file ends in the middle of the stream".to_owned()))
+        }
     }
 
     /// Skips zero bytes between and after members, which some writers pad with; true when nothing else is left.
@@ -216,10 +223,13 @@ impl Codec {
         Ok(match compression {
             Compression::None => Codec::None,
             Compression::Gzip => Codec::Gzip(Box::new(Gzip::new())),
-            Compression::Zstd => Codec::Zstd(Box::new(zstd::stream::raw::Decoder::new().map_err(|error| error.to_string())?)),
+            Compression::Zstd => {
+                Codec::Zstd(Box::new(zstd::stream::raw::Decoder::new().map_err(|error| error.to_string())?))
+            }
             Compression::Bzip2 => Codec::Bzip2(Box::new(bzip2::Decompress::new(false))),
             Compression::Xz => {
-                let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_LIMIT, 0).map_err(|error| error.to_string())?;
+                let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_LIMIT, 0)
+                    .map_err(|error| error.to_string())?;
                 Codec::Xz(Box::new(stream))
             }
         })
@@ -245,7 +255,9 @@ impl Codec {
                 let before = (stream.total_in(), stream.total_out());
                 let ended = match stream.process(input, output, Action::Run) {
                     Ok(status) => status == Status::StreamEnd,
-                    Err(Error::Mem | Error::MemLimit) => return Err("the stream needs more memory than is allowed".to_owned()),
+                    Err(Error::Mem | Error::MemLimit) => {
+                        return Err("the stream needs more memory than is allowed".to_owned());
+                    }
                     Err(error) => return Err(error.to_string()),
                 };
                 let (read, written) = (stream.total_in() - before.0, stream.total_out() - before.1);
@@ -294,8 +306,10 @@ impl Gzip {
             }
             GzipPart::Body => {
                 let before = (self.inflate.total_in(), self.inflate.total_out());
-                let status = self.inflate.decompress(input, output, FlushDecompress::None).map_err(|error| error.to_string())?;
-                let (read, written) = ((self.inflate.total_in() - before.0) as usize, (self.inflate.total_out() - before.1) as usize);
+                let status =
+                    self.inflate.decompress(input, output, FlushDecompress::None).map_err(|error| error.to_string())?;
+                let (read, written) =
+                    ((self.inflate.total_in() - before.0) as usize, (self.inflate.total_out() - before.1) as usize);
                 self.checksum.update(&output[..written]);
                 if status == flate2::Status::StreamEnd {
                     self.part = GzipPart::Trailer;
@@ -351,7 +365,10 @@ mod tests {
         match compression {
             Compression::None => output.extend_from_slice(plain),
             Compression::Gzip => {
-                let mut writer = flate2::GzBuilder::new().filename("a.csv").extra([1, 2]).write(&mut output, flate2::Compression::default());
+                let mut writer = flate2::GzBuilder::new()
+                    .filename("a.csv")
+                    .extra([1, 2])
+                    .write(&mut output, flate2::Compression::default());
                 writer.write_all(plain).expect("compressing into memory");
             }
             Compression::Zstd => zstd::stream::copy_encode(plain, &mut output, 3).expect("compressing into memory"),
@@ -386,7 +403,8 @@ mod tests {
         decompressor.finish().map(|()| plain)
     }
 
-    const ALL: [Compression; 5] = [Compression::None, Compression::Gzip, Compression::Zstd, Compression::Bzip2, Compression::Xz];
+    const ALL: [Compression; 5] =
+        [Compression::None, Compression::Gzip, Compression::Zstd, Compression::Bzip2, Compression::Xz];
 
     #[test]
     fn members_and_chunks() {
@@ -396,7 +414,11 @@ mod tests {
             packed.extend(compress(compression, b"second"));
             let expected = [&plain[..], b"second"].concat();
             for (chunk, limit) in [(1, 7), (1000, 100), (usize::MAX, 1 << 20), (1 << 16, 1 << 12)] {
-                assert_eq!(decompress(compression, &packed, chunk, limit).as_ref(), Ok(&expected), "{compression:?} {chunk} {limit}");
+                assert_eq!(
+                    decompress(compression, &packed, chunk, limit).as_ref(),
+                    Ok(&expected),
+                    "{compression:?} {chunk} {limit}"
+                );
             }
             assert_eq!(Compression::detect("x", &packed), compression);
             assert_eq!(Compression::detect(&format!("x{}", compression.suffix()), b""), compression);
@@ -408,8 +430,14 @@ mod tests {
         let plain = vec![b'a'; 100_000];
         for compression in &ALL[1..] {
             let packed = compress(*compression, &plain);
-            assert!(decompress(*compression, &packed[..packed.len() - 3], 1000, 1 << 20).is_err(), "{compression:?} cut off");
-            assert!(decompress(*compression, &[&packed[..], b"trailing rubbish"].concat(), 1000, 1 << 20).is_err(), "{compression:?} rubbish");
+            assert!(
+                decompress(*compression, &packed[..packed.len() - 3], 1000, 1 << 20).is_err(),
+                "{compression:?} cut off"
+            );
+            assert!(
+                decompress(*compression, &[&packed[..], b"trailing rubbish"].concat(), 1000, 1 << 20).is_err(),
+                "{compression:?} rubbish"
+            );
             let mut padded = packed.clone();
             padded.extend([0; 8]);
             assert_eq!(decompress(*compression, &padded, 1000, 1 << 20), Ok(plain.clone()), "{compression:?} padded");

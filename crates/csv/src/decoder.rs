@@ -15,8 +15,8 @@ use crate::error::{CsvError, DecodeError, Widen, WidenColumn};
 use crate::numbers::NumberStyle;
 use crate::options::{CsvOptions, OnBadRow};
 use crate::reject::{LineCounts, LineReject, RejectCode};
-use crate::types::CsvType;
 use crate::scanner::{FieldKind, FieldSpan, Record, RecordKind, Scanner, Skipper, Syntax, find_record, unescape};
+use crate::types::CsvType;
 
 /// Rows per batch unless the caller wants another number.
 const BATCH_ROWS: usize = 8192;
@@ -129,7 +129,11 @@ impl Decoder {
         let mut settings = Settings {
             syntax: Syntax::new(dialect, format.columns.len(), options.is_strict()),
             nulls: NullRule::new(options),
-            never_null: format.columns.iter().map(|column| forced.iter().any(|name| name.eq_ignore_ascii_case(&column.name))).collect(),
+            never_null: format
+                .columns
+                .iter()
+                .map(|column| forced.iter().any(|name| name.eq_ignore_ascii_case(&column.name)))
+                .collect(),
             policy: options.bad_row_policy(),
             null_padding: options.null_padding.unwrap_or(false),
             union_by_name: options.union_by_name.unwrap_or(false),
@@ -138,7 +142,8 @@ impl Decoder {
             by_name: dialect.header && options.columns.is_none(),
             line_limit: options.line_limit(),
         };
-        settings.syntax.comment_unless_fields = dialect.marks_header(format.columns.iter().map(CsvColumn::name_in_files)).then_some(format.columns.len());
+        settings.syntax.comment_unless_fields =
+            dialect.marks_header(format.columns.iter().map(CsvColumn::name_in_files)).then_some(format.columns.len());
         let width = format.columns.len();
         let mut decoder = Decoder {
             file: file.to_owned(),
@@ -184,7 +189,8 @@ impl Decoder {
     }
 
     fn project(&mut self, columns: Vec<usize>) {
-        self.schema = SchemaRef::new(Schema::new(columns.iter().map(|column| self.columns[*column].field()).collect::<Vec<_>>()));
+        self.schema =
+            SchemaRef::new(Schema::new(columns.iter().map(|column| self.columns[*column].field()).collect::<Vec<_>>()));
         self.projection = columns;
     }
 
@@ -247,13 +253,21 @@ impl Decoder {
         }
         self.transcoder.push(head, &mut self.buffer, true);
         if !self.transcoder.is_transparent() {
-            return Err(CsvError::Setting { setting: "encoding", message: "only files in UTF-8 can be read in ranges".to_owned() }.into());
+            return Err(CsvError::Setting {
+                setting: "encoding",
+                message: "only files in UTF-8 can be read in ranges".to_owned(),
+            }
+            .into());
         }
         self.buffer_offset = self.transcoder.mark as u64;
         while !matches!(self.phase, Phase::Body) {
             let goes_on = self.step(true)?;
             if !goes_on {
-                return Err(CsvError::Setting { setting: "header", message: "the head of the file does not hold its header".to_owned() }.into());
+                return Err(CsvError::Setting {
+                    setting: "header",
+                    message: "the head of the file does not hold its header".to_owned(),
+                }
+                .into());
             }
         }
         let body = self.buffer_offset + self.scanned as u64;
@@ -356,7 +370,11 @@ impl Decoder {
             return false;
         }
         let before = usize::try_from(body.saturating_sub(self.buffer_offset)).unwrap_or(usize::MAX);
-        self.scanned = if before > 0 { before.min(self.buffer.len()) } else { find_record(&self.buffer, &self.settings.syntax, self.layout.width, at_end) };
+        self.scanned = if before > 0 {
+            before.min(self.buffer.len())
+        } else {
+            find_record(&self.buffer, &self.settings.syntax, self.layout.width, at_end)
+        };
         self.first_record = self.buffer_offset + self.scanned as u64;
         self.phase = Phase::Body;
         true
@@ -396,7 +414,10 @@ impl Decoder {
             RecordKind::Comment => self.counts.comments += 1,
             RecordKind::Fields => {
                 let mut scratch = Vec::new();
-                let cells: Vec<String> = fields.iter().map(|field| text_of(*field, &self.buffer, &self.settings.syntax, &mut scratch)).collect();
+                let cells: Vec<String> = fields
+                    .iter()
+                    .map(|field| text_of(*field, &self.buffer, &self.settings.syntax, &mut scratch))
+                    .collect();
                 if self.settings.by_name {
                     self.layout = self.layout_of(cells)?;
                 }
@@ -418,7 +439,8 @@ impl Decoder {
         self.begun = self.settings.header;
         let first = self.layout.positions.iter().position(|position| *position == Some(0));
         let text_first = first.is_none_or(|column| self.columns[column].data_type == CsvType::Varchar);
-        self.settings.syntax.comment_unless_fields = (self.settings.comment_detected && text_first).then_some(self.layout.width);
+        self.settings.syntax.comment_unless_fields =
+            (self.settings.comment_detected && text_first).then_some(self.layout.width);
     }
 
     /// Matches the header's names with the table's columns.
@@ -435,7 +457,12 @@ impl Decoder {
             match position {
                 Some(position) => used[position] = true,
                 None if self.settings.union_by_name => {}
-                None => return Err(CsvError::MissingColumn { file: self.file.clone(), column: column.name_in_files().to_owned() }),
+                None => {
+                    return Err(CsvError::MissingColumn {
+                        file: self.file.clone(),
+                        column: column.name_in_files().to_owned(),
+                    });
+                }
             }
             positions.push(position);
         }
@@ -444,7 +471,13 @@ impl Decoder {
             width -= 1;
         }
         width = width.max(positions.iter().flatten().max().map_or(0, |last| last + 1));
-        let extra = names.iter().enumerate().take(width).filter(|(position, _)| !used[*position]).map(|(_, name)| name.clone()).collect();
+        let extra = names
+            .iter()
+            .enumerate()
+            .take(width)
+            .filter(|(position, _)| !used[*position])
+            .map(|(_, name)| name.clone())
+            .collect();
         Ok(Layout { positions, width, extra })
     }
 
@@ -465,7 +498,9 @@ impl Decoder {
             self.scanned = record.next;
             self.line += u64::from(record.breaks);
             let misfit = match record.kind {
-                RecordKind::Fields if record.next - record.start > self.settings.line_limit => Some(RejectCode::LineTooLong),
+                RecordKind::Fields if record.next - record.start > self.settings.line_limit => {
+                    Some(RejectCode::LineTooLong)
+                }
                 RecordKind::Fields => {
                     let found = self.rows.fields.len() - base;
                     if found == width {
@@ -534,7 +569,13 @@ impl Decoder {
             return Ok(false);
         }
         let code = RejectCode::LineTooLong;
-        let reject = LineReject { line: self.line, byte_offset: self.buffer_offset + self.scanned as u64, column: None, code, reason: self.reason(code, 0) };
+        let reject = LineReject {
+            line: self.line,
+            byte_offset: self.buffer_offset + self.scanned as u64,
+            column: None,
+            code,
+            reason: self.reason(code, 0),
+        };
         self.phase = Phase::TooLong(Skipper::new(), reject);
         Ok(true)
     }
@@ -587,7 +628,11 @@ impl Decoder {
             let built = self.readers[*column].build(self.cells(*column)).map_err(|error| self.batch_error(&error))?;
             if let Some(row) = built.misfits.first() {
                 let from = self.columns[*column].data_type;
-                widen.push(WidenColumn { name: self.columns[*column].name.clone(), from, to: self.readers[*column].wider_type(self.cells(*column)) });
+                widen.push(WidenColumn {
+                    name: self.columns[*column].name.clone(),
+                    from,
+                    to: self.readers[*column].wider_type(self.cells(*column)),
+                });
                 widen_line = widen_line.min(self.rows.places[*row].line);
             }
             arrays.push(built.array);
@@ -598,7 +643,8 @@ impl Decoder {
         let rows = self.rows.places.len();
         if rows > 0 {
             let options = RecordBatchOptions::new().with_row_count(Some(rows));
-            let batch = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map_err(|error| self.batch_error(&error))?;
+            let batch = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
+                .map_err(|error| self.batch_error(&error))?;
             self.batches.push_back(batch);
             self.counts.rows += rows as u64;
         }
@@ -656,36 +702,64 @@ impl Decoder {
         for (row, column) in bad {
             keep[row] = false;
             let place = self.rows.places[row];
-            let type_name = column.as_ref().and_then(|name| self.columns.iter().find(|column| column.name == *name)).map(|column| column.data_type);
+            let type_name = column
+                .as_ref()
+                .and_then(|name| self.columns.iter().find(|column| column.name == *name))
+                .map(|column| column.data_type);
             let reason = match type_name {
                 Some(type_name) => format!("the value is not a {type_name}"),
                 None => self.reason(code, 0),
             };
-            let reject = LineReject { line: place.line, byte_offset: self.buffer_offset + place.start as u64, column, code, reason };
+            let reject = LineReject {
+                line: place.line,
+                byte_offset: self.buffer_offset + place.start as u64,
+                column,
+                code,
+                reason,
+            };
             record_reject(&mut self.rejects, &mut self.counts, self.settings.policy, &self.file, reject)?;
         }
         let width = self.layout.width;
         let kept = |row: usize| keep[row];
-        self.rows.fields = self.rows.fields.chunks(width).enumerate().filter(|(row, _)| kept(*row)).flat_map(|(_, fields)| fields.iter().copied()).collect();
-        self.rows.places = self.rows.places.iter().enumerate().filter(|(row, _)| kept(*row)).map(|(_, place)| *place).collect();
+        self.rows.fields = self
+            .rows
+            .fields
+            .chunks(width)
+            .enumerate()
+            .filter(|(row, _)| kept(*row))
+            .flat_map(|(_, fields)| fields.iter().copied())
+            .collect();
+        self.rows.places =
+            self.rows.places.iter().enumerate().filter(|(row, _)| kept(*row)).map(|(_, place)| *place).collect();
         Ok(())
     }
 
     fn reject_record(&mut self, record: &Record, line: u64) -> Result<(), DecodeError> {
-        let code = if record.kind == RecordKind::Unclosed { RejectCode::UnclosedQuote } else { RejectCode::MalformedQuote };
-        let reject = LineReject { line, byte_offset: self.buffer_offset + record.start as u64, column: None, code, reason: self.reason(code, 0) };
+        let code =
+            if record.kind == RecordKind::Unclosed { RejectCode::UnclosedQuote } else { RejectCode::MalformedQuote };
+        let reject = LineReject {
+            line,
+            byte_offset: self.buffer_offset + record.start as u64,
+            column: None,
+            code,
+            reason: self.reason(code, 0),
+        };
         record_reject(&mut self.rejects, &mut self.counts, self.settings.policy, &self.file, reject)
     }
 
     fn reason(&self, code: RejectCode, found: usize) -> String {
         let width = self.layout.width;
         match code {
-            RejectCode::TooFewFields => format!("{found} fields where {width} are expected; null_padding fills short lines with NULL"),
+            RejectCode::TooFewFields => {
+                format!("{found} fields where {width} are expected; null_padding fills short lines with NULL")
+            }
             RejectCode::TooManyFields => format!("{found} fields where {width} are expected"),
             RejectCode::UnclosedQuote => "a quoted field is never closed".to_owned(),
             RejectCode::MalformedQuote => "text follows a closing quote".to_owned(),
             RejectCode::InvalidEncoding => "the line is not text in the file's encoding".to_owned(),
-            RejectCode::LineTooLong => format!("the line is longer than max_line_size ({} bytes)", self.settings.line_limit),
+            RejectCode::LineTooLong => {
+                format!("the line is longer than max_line_size ({} bytes)", self.settings.line_limit)
+            }
             RejectCode::InvalidValue => "a value does not fit its declared type".to_owned(),
         }
     }
@@ -696,9 +770,19 @@ impl Decoder {
 }
 
 /// Sets a line aside, or ends the reading where the policy says so.
-fn record_reject(rejects: &mut Vec<LineReject>, counts: &mut LineCounts, policy: OnBadRow, file: &str, reject: LineReject) -> Result<(), DecodeError> {
+fn record_reject(
+    rejects: &mut Vec<LineReject>,
+    counts: &mut LineCounts,
+    policy: OnBadRow,
+    file: &str,
+    reject: LineReject,
+) -> Result<(), DecodeError> {
     if policy == OnBadRow::Fail {
-        return Err(DecodeError::Failed(CsvError::BadRow { file: file.to_owned(), line: reject.line, reason: reject.reason }));
+        return Err(DecodeError::Failed(CsvError::BadRow {
+            file: file.to_owned(),
+            line: reject.line,
+            reason: reject.reason,
+        }));
     }
     counts.rejects += 1;
     rejects.push(reject);

@@ -45,7 +45,9 @@ pub struct Dialect {
 impl Dialect {
     /// Whether a table with these names has its header behind a detected comment mark, as in `#id,name`.
     pub(crate) fn marks_header<'n>(&self, mut names: impl Iterator<Item = &'n str>) -> bool {
-        self.comment.as_ref().is_some_and(|mark| self.comment_detected && names.any(|name| name.starts_with(mark.as_str())))
+        self.comment
+            .as_ref()
+            .is_some_and(|mark| self.comment_detected && names.any(|name| name.starts_with(mark.as_str())))
     }
 }
 
@@ -169,9 +171,17 @@ impl NameIndex {
 
 /// The words of a name in lower case, joined by `_`; names that do not begin with a letter get a leading `_`.
 pub(crate) fn normalized_name(name: &str) -> String {
-    let words: Vec<String> = name.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    let words: Vec<String> = name
+        .split(|character: char| !character.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
     let joined = words.join("_");
-    if joined.starts_with(|character: char| character.is_numeric()) || joined.is_empty() { format!("_{joined}") } else { joined }
+    if joined.starts_with(|character: char| character.is_numeric()) || joined.is_empty() {
+        format!("_{joined}")
+    } else {
+        joined
+    }
 }
 
 #[cfg(test)]

@@ -119,7 +119,11 @@ impl Transcoder {
                 let start = std::mem::take(&mut self.start);
                 let (encoding, mark) = Encoding::for_bom(&start).unwrap_or((self.declared, 0));
                 self.mark = if encoding == UTF_8 { mark } else { 0 };
-                self.state = if encoding == UTF_8 { State::Pass } else { State::Convert(Box::new(encoding.new_decoder_without_bom_handling())) };
+                self.state = if encoding == UTF_8 {
+                    State::Pass
+                } else {
+                    State::Convert(Box::new(encoding.new_decoder_without_bom_handling()))
+                };
                 self.push(&start[mark..], output, last);
             }
         }
@@ -152,7 +156,6 @@ pub(crate) fn to_utf8(sample: &[u8], encoding: &'static Encoding, complete: bool
     output
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,7 +172,8 @@ mod tests {
 
     #[test]
     fn marks_and_chunks() {
-        let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain("a,ü,🦆\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let utf16: Vec<u8> =
+            [0xFF, 0xFE].into_iter().chain("a,ü,🦆\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
         for chunk in 1..8 {
             assert_eq!(transcode(&utf16, UTF_8, chunk), "a,ü,🦆\n".as_bytes(), "chunk {chunk}");
             assert_eq!(transcode("\u{feff}ü".as_bytes(), UTF_8, chunk), "ü".as_bytes(), "chunk {chunk}");

@@ -25,7 +25,10 @@ pub(crate) struct NumberStyle {
 impl NumberStyle {
     pub(crate) fn new(options: &CsvOptions) -> NumberStyle {
         let first_byte = |text: &Option<String>| text.as_ref().and_then(|text| text.bytes().next());
-        NumberStyle { decimal: first_byte(&options.decimal_separator).unwrap_or(b'.'), thousands: first_byte(&options.thousands) }
+        NumberStyle {
+            decimal: first_byte(&options.decimal_separator).unwrap_or(b'.'),
+            thousands: first_byte(&options.thousands),
+        }
     }
 
     /// Removes group separators into `scratch`; `None` when the groups are not groups of three.
@@ -152,7 +155,13 @@ pub(crate) fn double(text: &[u8], fidelity: Fidelity, point: u8) -> Option<f64> 
         return Some(value);
     }
     let value: f64 = number.with_point(point, |plain| plain.parse().ok())?;
-    number.survives_in(&format!("{value:e}"), || value.is_finite().then(|| format!("{value:.*e}", number.significant() - 1)), fidelity).then_some(value)
+    number
+        .survives_in(
+            &format!("{value:e}"),
+            || value.is_finite().then(|| format!("{value:.*e}", number.significant() - 1)),
+            fidelity,
+        )
+        .then_some(value)
 }
 
 /// A FLOAT that keeps every digit of the text.
@@ -198,7 +207,8 @@ struct Number<'a> {
 
 /// Powers of ten that a double holds exactly.
 const EXACT_POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
 ];
 
 impl<'a> Number<'a> {
@@ -223,7 +233,17 @@ impl<'a> Number<'a> {
                 break;
             } else {
                 let special = digit_count == 0 && parse_special(text).is_some();
-                return special.then_some(Number { text, mantissa: b"", negative, plus, padded: false, digit_count: 0, point_index: 0, head: 0, special });
+                return special.then_some(Number {
+                    text,
+                    mantissa: b"",
+                    negative,
+                    plus,
+                    padded: false,
+                    digit_count: 0,
+                    point_index: 0,
+                    head: 0,
+                    special,
+                });
             }
         }
         if digit_count == 0 {
@@ -243,7 +263,8 @@ impl<'a> Number<'a> {
     /// Significant digits: without leading and trailing zeros.
     fn significant(&self) -> usize {
         let leading = self.digits().take_while(|digit| *digit == 0).count();
-        let trailing = self.mantissa.iter().rev().filter(|byte| byte.is_ascii_digit()).take_while(|byte| **byte == b'0').count();
+        let trailing =
+            self.mantissa.iter().rev().filter(|byte| byte.is_ascii_digit()).take_while(|byte| **byte == b'0').count();
         self.digit_count.saturating_sub(leading + trailing)
     }
 
@@ -281,7 +302,8 @@ impl<'a> Number<'a> {
             return false;
         }
         let mantissa = scientific.split('e').next().unwrap_or_default();
-        let printed = mantissa.bytes().filter(u8::is_ascii_digit).map(|byte| byte - b'0').skip_while(|digit| *digit == 0);
+        let printed =
+            mantissa.bytes().filter(u8::is_ascii_digit).map(|byte| byte - b'0').skip_while(|digit| *digit == 0);
         let mut written = self.digits().skip_while(|digit| *digit == 0);
         for digit in printed {
             match written.next() {
@@ -312,17 +334,53 @@ mod tests {
 
     #[test]
     fn bigint_keeps_spelling() {
-        for (text, value) in [("0", 0), ("-1", -1), ("9223372036854775807", i64::MAX), ("-9223372036854775808", i64::MIN), ("1000000000000000000", 10_i64.pow(18))] {
+        for (text, value) in [
+            ("0", 0),
+            ("-1", -1),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+            ("1000000000000000000", 10_i64.pow(18)),
+        ] {
             assert_eq!(bigint(text.as_bytes()), Some(value), "{text}");
         }
-        for text in ["", "-", "-0", "00", "02139", "+1", "1 ", " 1", "1.0", "9223372036854775808", "-9223372036854775809", "12345678901234567890", "1x", "1e3"] {
+        for text in [
+            "",
+            "-",
+            "-0",
+            "00",
+            "02139",
+            "+1",
+            "1 ",
+            " 1",
+            "1.0",
+            "9223372036854775808",
+            "-9223372036854775809",
+            "12345678901234567890",
+            "1x",
+            "1e3",
+        ] {
             assert_eq!(bigint(text.as_bytes()), None, "{text}");
         }
     }
 
     #[test]
     fn double_keeps_digits() {
-        for text in ["0", "29.00", "42.5", "-0.1", ".5", "5.", "1e5", "1E-7", "0.30000000000000004", "9007199254740993.5", "1e308", "123456789012345678e3", "1.7976931348623157e308", "5e-324"] {
+        for text in [
+            "0",
+            "29.00",
+            "42.5",
+            "-0.1",
+            ".5",
+            "5.",
+            "1e5",
+            "1E-7",
+            "0.30000000000000004",
+            "9007199254740993.5",
+            "1e308",
+            "123456789012345678e3",
+            "1.7976931348623157e308",
+            "5e-324",
+        ] {
             let expected: f64 = text.parse().expect("test value");
             let kept = double(text.as_bytes(), Fidelity::Text, b'.');
             if text == "9007199254740993.5" || text == "123456789012345678e3" {
@@ -331,7 +389,25 @@ mod tests {
                 assert_eq!(kept.map(f64::to_bits), Some(expected.to_bits()), "{text}");
             }
         }
-        for text in ["", ".", "-", "e5", "1e", "1e+", "00.5", "007", "+1.5", "1.2.3", "1,5", "0x10", "12345678901234567890", "0.10000000000000001", "1e400", "1e-400", " 1"] {
+        for text in [
+            "",
+            ".",
+            "-",
+            "e5",
+            "1e",
+            "1e+",
+            "00.5",
+            "007",
+            "+1.5",
+            "1.2.3",
+            "1,5",
+            "0x10",
+            "12345678901234567890",
+            "0.10000000000000001",
+            "1e400",
+            "1e-400",
+            " 1",
+        ] {
             assert_eq!(double(text.as_bytes(), Fidelity::Text, b'.'), None, "{text}");
         }
         assert_eq!(double(b"1,5", Fidelity::Text, b','), Some(1.5));

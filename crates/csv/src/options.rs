@@ -118,36 +118,43 @@ impl CsvOptions {
     /// # Errors
     /// [`CsvError::Setting`] names the first setting that cannot be used.
     pub fn validate(&self) -> Result<(), CsvError> {
-        if let Some(delimiter) = &self.delim {
-            if delimiter.is_empty() || delimiter.len() > 8 || delimiter.contains(['\r', '\n']) {
-                return Err(setting("delim", "use 1 to 8 bytes without line breaks"));
-            }
+        if let Some(delimiter) = &self.delim
+            && (delimiter.is_empty() || delimiter.len() > 8 || delimiter.contains(['\r', '\n']))
+        {
+            return Err(setting("delim", "use 1 to 8 bytes without line breaks"));
         }
         single_character("quote", self.quote.as_deref())?;
         single_character("escape", self.escape.as_deref())?;
-        if let (Some(delimiter), Some(quote)) = (&self.delim, self.quote.as_deref()) {
-            if !quote.is_empty() && delimiter.contains(quote) {
-                return Err(setting("quote", "the quote character must not be part of the delimiter"));
-            }
+        if let (Some(delimiter), Some(quote)) = (&self.delim, self.quote.as_deref())
+            && !quote.is_empty()
+            && delimiter.contains(quote)
+        {
+            return Err(setting("quote", "the quote character must not be part of the delimiter"));
         }
         if self.comment.as_deref().is_some_and(|comment| comment.contains(['\r', '\n'])) {
             return Err(setting("comment", "a comment cannot begin with a line break"));
         }
-        if let Some(new_line) = self.new_line.as_deref() {
-            if !matches!(new_line, "\n" | "\r\n" | "\r" | "\\n" | "\\r\\n" | "\\r") {
-                return Err(setting("new_line", r"use \n, \r\n or \r"));
-            }
+        if let Some(new_line) = self.new_line.as_deref()
+            && !matches!(new_line, "\n" | "\r\n" | "\r" | "\\n" | "\\r\\n" | "\\r")
+        {
+            return Err(setting("new_line", r"use \n, \r\n or \r"));
         }
         if let Some(label) = &self.encoding {
             encoding::by_label(label)?;
         }
         match (self.decimal_separator.as_deref(), self.thousands.as_deref()) {
             (None | Some("." | ","), None) => {}
-            (Some(decimal), _) if decimal != "." && decimal != "," => return Err(setting("decimal_separator", "use `.` or `,`")),
+            (Some(decimal), _) if decimal != "." && decimal != "," => {
+                return Err(setting("decimal_separator", "use `.` or `,`"));
+            }
             (decimal, Some(thousands)) => {
-                let usable = thousands.len() == 1 && !thousands.contains(|character: char| character.is_ascii_alphanumeric() || character == '-');
+                let usable = thousands.len() == 1
+                    && !thousands.contains(|character: char| character.is_ascii_alphanumeric() || character == '-');
                 if !usable || thousands == decimal.unwrap_or(".") {
-                    return Err(setting("thousands", "use one character that is no letter, no digit and not the decimal separator"));
+                    return Err(setting(
+                        "thousands",
+                        "use one character that is no letter, no digit and not the decimal separator",
+                    ));
                 }
             }
             (Some(_), None) => {}
@@ -165,7 +172,9 @@ impl CsvOptions {
             CsvType::parse(name)?;
         }
         match &self.types {
-            Some(TypeSettings::ByName(types)) => types.0.iter().try_for_each(|(_, name)| CsvType::parse(name).map(drop)),
+            Some(TypeSettings::ByName(types)) => {
+                types.0.iter().try_for_each(|(_, name)| CsvType::parse(name).map(drop))
+            }
             Some(TypeSettings::ByPosition(types)) => types.iter().try_for_each(|name| CsvType::parse(name).map(drop)),
             None => Ok(()),
         }
@@ -206,7 +215,9 @@ pub(crate) fn setting(setting: &'static str, message: impl Into<String>) -> CsvE
 
 fn single_character(name: &'static str, value: Option<&str>) -> Result<(), CsvError> {
     match value {
-        Some(text) if text.len() > 1 || text.contains(['\r', '\n']) => Err(setting(name, "use one ASCII character, or an empty string for none")),
+        Some(text) if text.len() > 1 || text.contains(['\r', '\n']) => {
+            Err(setting(name, "use one ASCII character, or an empty string for none"))
+        }
         _ => Ok(()),
     }
 }

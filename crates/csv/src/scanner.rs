@@ -32,7 +32,11 @@ impl Syntax {
             quote,
             escape: byte(dialect.escape).filter(|escape| Some(*escape) != quote),
             comment: dialect.comment.as_ref().map(|comment| comment.as_bytes().to_vec()),
-            inline_comment: dialect.comment.as_ref().filter(|comment| dialect.comment_inline && comment.len() == 1).map(|comment| comment.as_bytes()[0]),
+            inline_comment: dialect
+                .comment
+                .as_ref()
+                .filter(|comment| dialect.comment_inline && comment.len() == 1)
+                .map(|comment| comment.as_bytes()[0]),
             comment_unless_fields: dialect.comment_detected.then_some(columns),
             strict,
         }
@@ -119,7 +123,8 @@ enum AfterQuote {
 impl<'a> Scanner<'a> {
     pub(crate) fn new(syntax: &'a Syntax, data: &'a [u8], position: usize, at_end: bool) -> Scanner<'a> {
         let delimiter = syntax.delimiter[0];
-        let needles = [Some(delimiter), syntax.quote, syntax.escape, syntax.inline_comment].map(|needle| needle.unwrap_or(delimiter));
+        let needles = [Some(delimiter), syntax.quote, syntax.escape, syntax.inline_comment]
+            .map(|needle| needle.unwrap_or(delimiter));
         Scanner { syntax, data, at_end, position, specials: Specials::new(data, position, needles) }
     }
 
@@ -156,7 +161,9 @@ impl<'a> Scanner<'a> {
         let field_base = fields.len();
         if let Some(expected) = self.syntax.comment_unless_fields {
             let record = self.record(start, fields);
-            if let Some(record) = record.filter(|record| record.kind == RecordKind::Fields && fields.len() - field_base == expected) {
+            if let Some(record) =
+                record.filter(|record| record.kind == RecordKind::Fields && fields.len() - field_base == expected)
+            {
                 self.position = record.next;
                 return Some(record);
             }
@@ -248,7 +255,8 @@ impl<'a> Scanner<'a> {
                     }
                     Quoted::Closed { field, after: AfterQuote::LineEnd(position) } => {
                         fields.push(field);
-                        let next = if position == data.len() { Some(position) } else { self.after_line_break(position) };
+                        let next =
+                            if position == data.len() { Some(position) } else { self.after_line_break(position) };
                         let Some(next) = next else {
                             self.specials.rewind(start);
                             return None;
@@ -341,7 +349,8 @@ impl<'a> Scanner<'a> {
     /// Looks at what follows a quote: spaces between a closing quote and the field's end are nobody's data.
     fn after_quote(&self, position: usize) -> AfterQuote {
         let rest = &self.data[position..];
-        let spaces = if self.syntax.delimiter[0] == b' ' { 0 } else { rest.iter().take_while(|byte| **byte == b' ').count() };
+        let spaces =
+            if self.syntax.delimiter[0] == b' ' { 0 } else { rest.iter().take_while(|byte| **byte == b' ').count() };
         let rest = &rest[spaces..];
         let position = position + spaces;
         if rest.starts_with(&self.syntax.delimiter) {
@@ -359,7 +368,10 @@ impl<'a> Scanner<'a> {
 }
 
 enum Quoted {
-    Closed { field: FieldSpan, after: AfterQuote },
+    Closed {
+        field: FieldSpan,
+        after: AfterQuote,
+    },
     /// The buffer ends first.
     Unclosed,
     /// Tolerantly read: text followed a quote, and the line ends before another quote closes the field. The opening quote was text, too.
@@ -389,7 +401,10 @@ pub(crate) fn find_record(data: &[u8], syntax: &Syntax, width: usize, at_end: bo
         let sound = std::iter::from_fn(|| {
             fields.clear();
             let record = scanner.next_record(&mut fields)?;
-            Some(!matches!(record.kind, RecordKind::Malformed | RecordKind::Unclosed) && (record.kind != RecordKind::Fields || fields.len() == width))
+            Some(
+                !matches!(record.kind, RecordKind::Malformed | RecordKind::Unclosed)
+                    && (record.kind != RecordKind::Fields || fields.len() == width),
+            )
         });
         if sound.take(RECORDS).all(|sound| sound) {
             return start;
@@ -405,7 +420,8 @@ pub(crate) fn unescape<'a>(text: &[u8], syntax: &Syntax, scratch: &'a mut Vec<u8
     while let Some((byte, following)) = rest.split_first() {
         let second = following.first().copied();
         let doubled = Some(*byte) == syntax.quote && second == syntax.quote;
-        let escaped = Some(*byte) == syntax.escape && second.is_some() && (second == syntax.quote || second == syntax.escape);
+        let escaped =
+            Some(*byte) == syntax.escape && second.is_some() && (second == syntax.quote || second == syntax.escape);
         match second {
             Some(kept) if doubled || escaped => {
                 scratch.push(kept);
@@ -491,7 +507,10 @@ fn lower_bits(count: usize) -> u64 {
 fn special_bits(chunk: &[u8; 64], needles: [u8; 4]) -> u64 {
     let mut flags = [0_u8; 64];
     for (flag, byte) in flags.iter_mut().zip(chunk) {
-        let needle = u8::from(*byte == needles[0]) | u8::from(*byte == needles[1]) | u8::from(*byte == needles[2]) | u8::from(*byte == needles[3]);
+        let needle = u8::from(*byte == needles[0])
+            | u8::from(*byte == needles[1])
+            | u8::from(*byte == needles[2])
+            | u8::from(*byte == needles[3]);
         *flag = needle | u8::from(*byte == b'\n') | u8::from(*byte == b'\r');
     }
     let mut bits = 0;

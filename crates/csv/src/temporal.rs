@@ -115,7 +115,8 @@ fn clock(text: &[u8], twelve_hours: bool) -> Option<(i64, &[u8])> {
             if length == 0 || surplus.iter().any(|byte| *byte != b'0') {
                 return None;
             }
-            nanoseconds = kept.iter().fold(0_i64, |value, byte| value * 10 + i64::from(byte - b'0')) * 10_i64.pow(9 - kept.len() as u32);
+            nanoseconds = kept.iter().fold(0_i64, |value, byte| value * 10 + i64::from(byte - b'0'))
+                * 10_i64.pow(9 - kept.len() as u32);
             rest = following;
         }
     }
@@ -262,7 +263,9 @@ impl TemporalFormat {
     /// Days since 1970-01-01.
     pub(crate) fn date(&self, text: &[u8]) -> Option<i32> {
         match self {
-            TemporalFormat::Shape { date, .. } => date.read(text).filter(|(_, rest)| rest.is_empty()).map(|(days, _)| days),
+            TemporalFormat::Shape { date, .. } => {
+                date.read(text).filter(|(_, rest)| rest.is_empty()).map(|(days, _)| days)
+            }
             TemporalFormat::Pattern(pattern) => {
                 let date = NaiveDate::parse_from_str(std::str::from_utf8(text).ok()?, pattern).ok()?;
                 i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok()
@@ -316,11 +319,25 @@ mod tests {
     #[test]
     fn dates_count_from_the_epoch() {
         for text in ["1970-01-01", "1969-12-31", "2000-02-29", "2024-03-01", "0001-01-01", "9999-12-31"] {
-            let expected = NaiveDate::parse_from_str(text, "%Y-%m-%d").expect("test date").signed_duration_since(NaiveDate::default()).num_days();
+            let expected = NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                .expect("test date")
+                .signed_duration_since(NaiveDate::default())
+                .num_days();
             assert_eq!(iso_date(text).map(i64::from), Some(expected), "{text}");
         }
         assert_eq!(iso_date("2024-3-1"), iso_date("2024-03-01"));
-        for text in ["2023-02-29", "1900-02-29", "2024-13-01", "2024-00-01", "2024-01-32", "24-01-01", "2024-01-01 ", "02024-01-01", "0000-01-01", "2024-1"] {
+        for text in [
+            "2023-02-29",
+            "1900-02-29",
+            "2024-13-01",
+            "2024-00-01",
+            "2024-01-32",
+            "24-01-01",
+            "2024-01-01 ",
+            "02024-01-01",
+            "0000-01-01",
+            "2024-1",
+        ] {
             assert_eq!(iso_date(text), None, "{text}");
         }
     }
@@ -329,7 +346,12 @@ mod tests {
     fn readings_of_a_date() {
         let names = |text: &str| {
             let bits = date_shapes(text.as_bytes());
-            DateShape::ALL.iter().enumerate().filter(|(index, _)| bits & (1 << index) != 0).map(|(_, shape)| shape.pattern()).collect::<Vec<_>>()
+            DateShape::ALL
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| bits & (1 << index) != 0)
+                .map(|(_, shape)| shape.pattern())
+                .collect::<Vec<_>>()
         };
         assert_eq!(names("31/12/2024"), ["%d/%m/%Y"]);
         assert_eq!(names("12/31/2024"), ["%m/%d/%Y"]);

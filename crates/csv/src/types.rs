@@ -111,7 +111,12 @@ impl CsvType {
 }
 
 fn unknown(name: &str) -> CsvError {
-    setting("types", format!("{name:?} is not a type that CSV text can be read as; use a scalar DuckDB type such as VARCHAR, BIGINT or DECIMAL(18,3)"))
+    setting(
+        "types",
+        format!(
+            "{name:?} is not a type that CSV text can be read as; use a scalar DuckDB type such as VARCHAR, BIGINT or DECIMAL(18,3)"
+        ),
+    )
 }
 
 /// DECIMAL without arguments is DECIMAL(18,3), with one the scale is 0, as in DuckDB.
@@ -119,7 +124,8 @@ fn decimal(arguments: Option<&str>) -> Option<CsvType> {
     let Some(arguments) = arguments else { return Some(CsvType::Decimal(18, 3)) };
     let (precision, scale) = arguments.split_once(',').unwrap_or((arguments, "0"));
     let (precision, scale): (u8, i8) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
-    ((1..=38).contains(&precision) && scale >= 0 && scale.unsigned_abs() <= precision).then_some(CsvType::Decimal(precision, scale))
+    ((1..=38).contains(&precision) && scale >= 0 && scale.unsigned_abs() <= precision)
+        .then_some(CsvType::Decimal(precision, scale))
 }
 
 impl fmt::Display for CsvType {

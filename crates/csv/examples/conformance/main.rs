@@ -10,8 +10,9 @@ mod measure;
 mod tables;
 
 use std::path::Path;
+use std::process::ExitCode;
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let report = match arguments.as_slice() {
@@ -24,10 +25,13 @@ fn main() {
         _ => Err("usage: conformance dialect DIR FILES | pollock BENCH OUT [given] [typed] | oracle DIR [FILTER] | show FILE [OPTIONS]".to_owned()),
     };
     match report {
-        Ok(report) => println!("{report}"),
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
         Err(message) => {
             println!("{message}");
-            std::process::exit(1);
+            ExitCode::FAILURE
         }
     }
 }

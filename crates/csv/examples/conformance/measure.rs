@@ -13,16 +13,21 @@ use crate::tables::{self, Table};
 
 fn read_lines(path: &Path) -> Result<Vec<Value>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("reading {}: {error}", path.display()))?;
-    text.lines().map(|line| serde_json::from_str(line).map_err(|error| format!("reading {}: {error}", path.display()))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).map_err(|error| format!("reading {}: {error}", path.display())))
+        .collect()
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("reading {}: {error}", path.display()))
 }
 
+/// Per set of files: how many are right, how many there are, and the wrong ones in words.
+pub type DialectScores = BTreeMap<String, (usize, usize, Vec<String>)>;
+
 /// Delimiter and quote right, per set of annotated files.
-pub fn dialect_scores(directory: &Path, files: &Path) -> Result<BTreeMap<String, (usize, usize, Vec<String>)>, String> {
-    let mut sets: BTreeMap<String, (usize, usize, Vec<String>)> = BTreeMap::new();
+pub fn dialect_scores(directory: &Path, files: &Path) -> Result<DialectScores, String> {
+    let mut sets: DialectScores = BTreeMap::new();
     for truth in read_lines(&directory.join("truth.jsonl"))? {
         let text = |key: &str| truth[key].as_str().unwrap_or_default().to_owned();
         if truth["present"] != true {
@@ -37,13 +42,23 @@ pub fn dialect_scores(directory: &Path, files: &Path) -> Result<BTreeMap<String,
         let wanted = truth["quote"].as_str().unwrap_or("\"");
         let right = dialect.delimiter == text("delimiter") && quote == wanted;
         let mut names = vec![text("set")];
-        names.extend(["codec", "messy"].iter().filter(|flag| truth[**flag] == true).map(|flag| format!("{}-{flag}", text("set"))));
+        names.extend(
+            ["codec", "messy"]
+                .iter()
+                .filter(|flag| truth[**flag] == true)
+                .map(|flag| format!("{}-{flag}", text("set"))),
+        );
         for name in names {
             let (hits, total, misses) = sets.entry(name).or_default();
             *total += 1;
             *hits += usize::from(right);
             if !right {
-                misses.push(format!("{}: {:?} {quote:?} for {:?} {wanted:?}", text("file"), dialect.delimiter, text("delimiter")));
+                misses.push(format!(
+                    "{}: {:?} {quote:?} for {:?} {wanted:?}",
+                    text("file"),
+                    dialect.delimiter,
+                    text("delimiter")
+                ));
             }
         }
     }
@@ -55,7 +70,9 @@ pub fn dialect(directory: &Path, files: &Path) -> Result<String, String> {
     for (name, (hits, total, misses)) in dialect_scores(directory, files)? {
         let _ = writeln!(report, "{name}: {hits} of {total} ({:.2} %)", 100.0 * hits as f64 / total as f64);
         if !name.ends_with("codec") && !name.ends_with("messy") {
-            misses.iter().for_each(|miss| drop(writeln!(report, "    {miss}")));
+            misses.iter().for_each(|miss| {
+                let _ = writeln!(report, "    {miss}");
+            });
         }
     }
     Ok(report)
@@ -76,8 +93,14 @@ pub fn pollock(bench: &Path, output: &Path, given: bool, typed: bool) -> Result<
         let target = output.join(format!("{name}_converted.csv"));
         match tables::read(&name, &read_file(&path)?, &options) {
             Ok(table) => {
-                let names: Vec<&str> = table.format.columns.iter().map(|column| column.header_name.as_deref().unwrap_or(&column.name)).collect();
-                std::fs::write(target, tables::to_csv(&names, &table.rows, false)).map_err(|error| error.to_string())?;
+                let names: Vec<&str> = table
+                    .format
+                    .columns
+                    .iter()
+                    .map(|column| column.header_name.as_deref().unwrap_or(&column.name))
+                    .collect();
+                std::fs::write(target, tables::to_csv(&names, &table.rows, false))
+                    .map_err(|error| error.to_string())?;
             }
             Err(message) => drop(std::fs::write(target, format!("Application Error\n{message}\n"))),
         }
@@ -115,7 +138,11 @@ pub enum Verdict {
 /// Compares one table with the oracle's record of it.
 pub fn compare(table: &Table, expected: &Value) -> Verdict {
     let Some(text) = expected["csv"].as_str() else {
-        return if Some(table.rows.len() as u64) == expected["rows"].as_u64() { Verdict::Unknown } else { Verdict::Different(format!("{} rows for {}", table.rows.len(), expected["rows"])) };
+        return if Some(table.rows.len() as u64) == expected["rows"].as_u64() {
+            Verdict::Unknown
+        } else {
+            Verdict::Different(format!("{} rows for {}", table.rows.len(), expected["rows"]))
+        };
     };
     let wanted = records(text);
     let names: Vec<&str> = table.format.columns.iter().map(|column| column.name.as_str()).collect();
@@ -154,16 +181,28 @@ fn same_value(ours: &str, theirs: &str) -> bool {
         return ours == theirs;
     }
     let digits = |text: &str| {
-        let mut groups: Vec<String> = text.split(|character: char| !character.is_ascii_digit()).filter(|group| !group.is_empty()).map(|group| group.trim_start_matches('0').to_owned()).collect();
+        let mut groups: Vec<String> = text
+            .split(|character: char| !character.is_ascii_digit())
+            .filter(|group| !group.is_empty())
+            .map(|group| group.trim_start_matches('0').to_owned())
+            .collect();
         groups.retain(|group| !group.is_empty());
         groups.sort();
         groups
     };
-    let boolean = |text: &str| matches!(text.to_ascii_lowercase().as_str(), "t" | "true").then_some(true).or(matches!(text.to_ascii_lowercase().as_str(), "f" | "false").then_some(false));
+    let boolean = |text: &str| {
+        matches!(text.to_ascii_lowercase().as_str(), "t" | "true").then_some(true).or(matches!(
+            text.to_ascii_lowercase().as_str(),
+            "f" | "false"
+        )
+        .then_some(false))
+    };
     if let (Some(ours), Some(theirs)) = (boolean(ours), boolean(theirs)) {
         return ours == theirs;
     }
-    theirs.starts_with(|character: char| character.is_ascii_digit()) && theirs.contains(['-', ':']) && digits(ours) == digits(theirs)
+    theirs.starts_with(|character: char| character.is_ascii_digit())
+        && theirs.contains(['-', ':'])
+        && digits(ours) == digits(theirs)
 }
 
 /// Splits CSV as DuckDB writes it.
@@ -204,7 +243,11 @@ pub fn oracle_verdicts(directory: &Path, filter: &str) -> Result<Vec<(String, Ve
         }
         let bytes = read_file(&directory.join("files").join(file))?;
         // DuckDB reads a quoted empty field as NULL unless told otherwise; the comparison is not about that.
-        let options = CsvOptions { allow_quoted_nulls: Some(true), nullstr: Some(OneOrMany::One(String::new())), ..CsvOptions::default() };
+        let options = CsvOptions {
+            allow_quoted_nulls: Some(true),
+            nullstr: Some(OneOrMany::One(String::new())),
+            ..CsvOptions::default()
+        };
         let result = tables::read(file, &bytes, &options);
         let verdict = match (&result, expected["duckdb"] == "ok") {
             (_, false) => Verdict::DuckDbFails,
@@ -221,7 +264,9 @@ pub fn oracle(directory: &Path, filter: &str) -> Result<String, String> {
     for (file, verdict, table) in oracle_verdicts(directory, filter)? {
         let label = match &verdict {
             Verdict::Different(why) => {
-                let dialect = table.map(|table| format!("{} rejects, {:?}", table.rejects.len(), table.format.dialect)).unwrap_or_default();
+                let dialect = table
+                    .map(|table| format!("{} rejects, {:?}", table.rejects.len(), table.format.dialect))
+                    .unwrap_or_default();
                 let _ = writeln!(report, "{file}: {why} ({dialect})");
                 "different".to_owned()
             }
@@ -238,9 +283,23 @@ pub fn show(file: &Path, options: &str) -> Result<String, String> {
     let table = tables::read(&file.to_string_lossy(), &read_file(file)?, &options)?;
     let mut report = String::new();
     let _ = writeln!(report, "{:#?}\n{:#?}", table.format.dialect, table.reasons);
-    let _ = writeln!(report, "{}", table.format.columns.iter().map(|column| format!("{:?} {}", column.name, column.data_type)).collect::<Vec<_>>().join(", "));
-    table.rows.iter().take(10).for_each(|row| drop(writeln!(report, "{row:?}")));
-    table.rejects.iter().take(10).for_each(|reject| drop(writeln!(report, "{reject:?}")));
+    let _ = writeln!(
+        report,
+        "{}",
+        table
+            .format
+            .columns
+            .iter()
+            .map(|column| format!("{:?} {}", column.name, column.data_type))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    table.rows.iter().take(10).for_each(|row| {
+        let _ = writeln!(report, "{row:?}");
+    });
+    table.rejects.iter().take(10).for_each(|reject| {
+        let _ = writeln!(report, "{reject:?}");
+    });
     let _ = writeln!(report, "{:?}", table.counts);
     Ok(report)
 }

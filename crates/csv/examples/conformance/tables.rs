@@ -29,7 +29,9 @@ pub fn read(name: &str, bytes: &[u8], options: &CsvOptions) -> Result<Table, Str
     let mut format = detection.format;
     loop {
         match read_once(name, &plain, &format, options) {
-            Ok((rows, rejects, counts)) => return Ok(Table { format, reasons: detection.reasons, rows, rejects, counts }),
+            Ok((rows, rejects, counts)) => {
+                return Ok(Table { format, reasons: detection.reasons, rows, rejects, counts });
+            }
             Err(DecodeError::Widen(widen)) => format.widen(&widen),
             Err(error) => return Err(error.to_string()),
         }

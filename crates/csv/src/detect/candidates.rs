@@ -24,8 +24,14 @@ const USUAL: [char; 5] = [',', ';', '\t', '|', ':'];
 const ONE_COLUMN: f64 = 0.3;
 
 /// Chooses a dialect; preamble and header are found later.
-pub(crate) fn choose_dialect(texts: &[Text<'_>], options: &CsvOptions, encoding: String, reasons: &mut Vec<String>) -> Dialect {
-    let probes: Vec<Probe<'_>> = texts.iter().filter(|text| !text.bytes.trim_ascii().is_empty()).take(PROBE_SAMPLES).map(Probe::new).collect();
+pub(crate) fn choose_dialect(
+    texts: &[Text<'_>],
+    options: &CsvOptions,
+    encoding: String,
+    reasons: &mut Vec<String>,
+) -> Dialect {
+    let probes: Vec<Probe<'_>> =
+        texts.iter().filter(|text| !text.bytes.trim_ascii().is_empty()).take(PROBE_SAMPLES).map(Probe::new).collect();
     let character = |text: &Option<String>| text.as_ref().map(|text| text.chars().next());
     let given_quote = character(&options.quote);
     let given_escape = character(&options.escape);
@@ -51,7 +57,12 @@ pub(crate) fn choose_dialect(texts: &[Text<'_>], options: &CsvOptions, encoding:
         for quote in &quotes {
             let escapes = match given_escape {
                 Some(escape) => vec![escape.or(*quote)],
-                None if guessing && quote.is_some() && probes.iter().any(|probe| probe.has_backslash_before(*quote)) => vec![*quote, Some('\\')],
+                None if guessing
+                    && quote.is_some()
+                    && probes.iter().any(|probe| probe.has_backslash_before(*quote)) =>
+                {
+                    vec![*quote, Some('\\')]
+                }
                 None => vec![*quote],
             };
             let comment = comment.clone().filter(|comment| !comment_detected || *comment != delimiter.text);
@@ -60,7 +71,9 @@ pub(crate) fn choose_dialect(texts: &[Text<'_>], options: &CsvOptions, encoding:
                 Some(_) if comment_detected => vec![false, true],
                 Some(_) => vec![true],
             };
-            for (escape, comment_inline) in escapes.iter().flat_map(|escape| inline.iter().map(move |inline| (*escape, *inline))) {
+            for (escape, comment_inline) in
+                escapes.iter().flat_map(|escape| inline.iter().map(move |inline| (*escape, *inline)))
+            {
                 let dialect = Dialect {
                     delimiter: delimiter.text.clone(),
                     spaced: delimiter.spaced,
@@ -100,11 +113,15 @@ fn explain(dialect: &Dialect, options: &CsvOptions, reasons: &mut Vec<String>) {
         reasons.push("the space behind every delimiter is part of it".to_owned());
     }
     match dialect.quote {
-        Some(quote) => reasons.push(format!("quote {quote:?}: {}", if options.quote.is_some() { "set" } else { "fits the sample" })),
+        Some(quote) => reasons
+            .push(format!("quote {quote:?}: {}", if options.quote.is_some() { "set" } else { "fits the sample" })),
         None => reasons.push("nothing is quoted".to_owned()),
     }
     if let Some(escape) = dialect.escape.filter(|escape| Some(*escape) != dialect.quote) {
-        reasons.push(format!("escape {escape:?}: {}", if options.escape.is_some() { "set" } else { "stands before quotes inside fields" }));
+        reasons.push(format!(
+            "escape {escape:?}: {}",
+            if options.escape.is_some() { "set" } else { "stands before quotes inside fields" }
+        ));
     }
     if let Some(comment) = &dialect.comment {
         let how = if dialect.comment_detected { "lines that begin with it are not rows" } else { "set" };
@@ -143,7 +160,11 @@ impl<'a> Probe<'a> {
     /// The share of colons that stand between digits, as in times of day.
     fn colons_in_times(&self) -> f64 {
         let all = memchr::memchr_iter(b':', self.bytes).count();
-        let between = self.bytes.array_windows().filter(|[before, colon, after]| *colon == b':' && before.is_ascii_digit() && after.is_ascii_digit()).count();
+        let between = self
+            .bytes
+            .array_windows()
+            .filter(|[before, colon, after]| *colon == b':' && before.is_ascii_digit() && after.is_ascii_digit())
+            .count();
         if all == 0 { 0.0 } else { between as f64 / all as f64 }
     }
 
@@ -189,7 +210,11 @@ impl Tally {
         let syntax = Syntax::new(dialect, 0, true);
         let parsed = Parsed::new(probe.bytes, &syntax, probe.complete, limit);
         let read = parsed.records.last().map_or(0, |last| last.end);
-        let mut tally = Tally { swallowed: parsed.records.len() < limit && read < probe.bytes.len() / 2, width: 1, ..Tally::default() };
+        let mut tally = Tally {
+            swallowed: parsed.records.len() < limit && read < probe.bytes.len() / 2,
+            width: 1,
+            ..Tally::default()
+        };
         let mut widths: HashMap<usize, usize> = HashMap::new();
         let mut scratch = Vec::new();
         for line in &parsed.records {
@@ -297,8 +322,11 @@ fn delimiters(probes: &[Probe<'_>]) -> Vec<Delimiter> {
         }
     }
     let mut found: Vec<char> = USUAL.into_iter().filter(|usual| tally.contains_key(usual)).collect();
-    let mut unusual: Vec<(usize, char)> =
-        tally.into_iter().filter(|(character, count)| *count * 2 > lines && !USUAL.contains(character)).map(|(character, count)| (count, character)).collect();
+    let mut unusual: Vec<(usize, char)> = tally
+        .into_iter()
+        .filter(|(character, count)| *count * 2 > lines && !USUAL.contains(character))
+        .map(|(character, count)| (count, character))
+        .collect();
     unusual.sort_unstable_by(|left, right| right.cmp(left));
     found.extend(unusual.into_iter().map(|(_, character)| character));
     if found.is_empty() {
@@ -311,14 +339,18 @@ fn delimiters(probes: &[Probe<'_>]) -> Vec<Delimiter> {
             if replaces_single(&doubled, probes) {
                 return Delimiter { text: doubled, spaced: false };
             }
-            Delimiter { text: single.to_string(), spaced: single != ' ' && replaces_single(&format!("{single} "), probes) }
+            Delimiter {
+                text: single.to_string(),
+                spaced: single != ' ' && replaces_single(&format!("{single} "), probes),
+            }
         })
         .collect()
 }
 
 fn may_delimit(character: char) -> bool {
     match character {
-        '"' | '\'' | '\\' | '.' | '_' | '-' | '+' | '/' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '%' | '$' | '@' | '?' | '!' | '\r' | '\n' | '\0' => false,
+        '"' | '\'' | '\\' | '.' | '_' | '-' | '+' | '/' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '%' | '$'
+        | '@' | '?' | '!' | '\r' | '\n' | '\0' => false,
         _ if character.is_ascii() => !character.is_ascii_alphanumeric(),
         '¦' | '§' | '¬' | '¤' | '•' | '·' | '→' | '\u{80}'..='\u{9f}' => true,
         _ => false,

@@ -8,7 +8,11 @@ pub(crate) fn cleanliness(text: &[u8]) -> f64 {
     if text.is_empty() || is_number(text) || is_date_or_time(text) || is_word(text) {
         return 1.0;
     }
-    if text.iter().any(|byte| matches!(byte, b'\t' | b'|' | b';')) || text.starts_with(b"\"") || text.ends_with(b"\"") || text.starts_with(b"'") != text.ends_with(b"'") {
+    if text.iter().any(|byte| matches!(byte, b'\t' | b'|' | b';'))
+        || text.starts_with(b"\"")
+        || text.ends_with(b"\"")
+        || text.starts_with(b"'") != text.ends_with(b"'")
+    {
         return 0.0;
     }
     if is_address(text) {
@@ -28,19 +32,30 @@ pub(crate) fn is_value(text: &[u8]) -> bool {
 
 /// Digits with the punctuation that numbers have: signs, group and decimal separators, currency, percent.
 fn is_number(text: &[u8]) -> bool {
-    let text = text.strip_prefix(b"$").or_else(|| text.strip_prefix("€".as_bytes())).or_else(|| text.strip_prefix("£".as_bytes())).unwrap_or(text);
+    let text = text
+        .strip_prefix(b"$")
+        .or_else(|| text.strip_prefix("€".as_bytes()))
+        .or_else(|| text.strip_prefix("£".as_bytes()))
+        .unwrap_or(text);
     let text = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
     let text = text.strip_suffix(b"%").unwrap_or(text).trim_ascii();
     let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
     let marks = text.iter().filter(|byte| matches!(byte, b'.' | b',')).count();
     let exponent = text.iter().filter(|byte| matches!(byte, b'e' | b'E' | b'-' | b'+')).count();
-    digits > 0 && digits + marks + exponent == text.len() && exponent <= 2 && marks <= digits && text.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.') && (exponent == 0 || text.contains(&b'e') || text.contains(&b'E')) && marks <= 1 + digits / 3
+    digits > 0
+        && digits + marks + exponent == text.len()
+        && exponent <= 2
+        && marks <= digits
+        && text.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.')
+        && (exponent == 0 || text.contains(&b'e') || text.contains(&b'E'))
+        && marks <= 1 + digits / 3
 }
 
 /// Digits with the punctuation that dates and times have.
 fn is_date_or_time(text: &[u8]) -> bool {
     let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let marks = text.iter().filter(|byte| matches!(byte, b'-' | b'/' | b':' | b'.' | b' ' | b'T' | b'Z' | b'+')).count();
+    let marks =
+        text.iter().filter(|byte| matches!(byte, b'-' | b'/' | b':' | b'.' | b' ' | b'T' | b'Z' | b'+')).count();
     digits >= 3 && text[0].is_ascii_digit() && digits + marks == text.len() && marks <= 8 && marks > 0
 }
 

@@ -3,12 +3,12 @@
 //! Called by detection for every cell of the samples.
 
 use crate::columns::NullRule;
+use crate::error::CsvError;
 use crate::numbers::{self, Fidelity, NumberStyle};
 use crate::options::CsvOptions;
 use crate::scanner::FieldKind;
 use crate::temporal::{DateShape, TemporalFormat, date_shapes, time, timestamp_pattern, timestamp_shapes};
 use crate::types::CsvType;
-use crate::error::CsvError;
 
 /// The settings that matter to inference.
 pub(crate) struct Rules {
@@ -22,7 +22,11 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn new(options: &CsvOptions) -> Result<Rules, CsvError> {
-        let allowed = options.auto_type_candidates.as_ref().map(|names| names.iter().map(|name| CsvType::parse(name)).collect()).transpose()?;
+        let allowed = options
+            .auto_type_candidates
+            .as_ref()
+            .map(|names| names.iter().map(|name| CsvType::parse(name)).collect())
+            .transpose()?;
         Ok(Rules {
             nulls: NullRule::new(options),
             style: NumberStyle::new(options),
@@ -56,7 +60,18 @@ pub(crate) struct Evidence {
 
 impl Default for Evidence {
     fn default() -> Evidence {
-        Evidence { values: 0, boolean: true, bigint: true, double: true, finite: false, time: true, dates: u16::MAX, timestamps: u16::MAX, zoned: None, twelve_hours: None }
+        Evidence {
+            values: 0,
+            boolean: true,
+            bigint: true,
+            double: true,
+            finite: false,
+            time: true,
+            dates: u16::MAX,
+            timestamps: u16::MAX,
+            zoned: None,
+            twelve_hours: None,
+        }
     }
 }
 
@@ -75,7 +90,10 @@ impl Evidence {
         if self.double || self.bigint {
             let mut scratch = Vec::new();
             let number = rules.style.ungroup(text, &mut scratch);
-            self.bigint = self.bigint && number.is_some_and(|number| numbers::bigint(&number[..number.len() - (text.len() - unpadded.len())]).is_some());
+            self.bigint = self.bigint
+                && number.is_some_and(|number| {
+                    numbers::bigint(&number[..number.len() - (text.len() - unpadded.len())]).is_some()
+                });
             if self.double {
                 let value = number.and_then(|number| numbers::double(number, Fidelity::Text, rules.style.decimal));
                 self.double = value.is_some();
@@ -85,7 +103,13 @@ impl Evidence {
         self.time = self.time && time(text).is_some();
         if self.dates != 0 {
             self.dates &= match &rules.date_format {
-                Some(pattern) => if TemporalFormat::new(Some(pattern)).date(text).is_some() { u16::MAX } else { 0 },
+                Some(pattern) => {
+                    if TemporalFormat::new(Some(pattern)).date(text).is_some() {
+                        u16::MAX
+                    } else {
+                        0
+                    }
+                }
                 None => date_shapes(text),
             };
         }
@@ -109,7 +133,9 @@ impl Evidence {
             return;
         };
         self.timestamps &= found.shapes;
-        if *self.zoned.get_or_insert(found.zoned) != found.zoned || *self.twelve_hours.get_or_insert(found.twelve_hours) != found.twelve_hours {
+        if *self.zoned.get_or_insert(found.zoned) != found.zoned
+            || *self.twelve_hours.get_or_insert(found.twelve_hours) != found.twelve_hours
+        {
             self.timestamps = 0;
         }
     }
@@ -141,7 +167,8 @@ impl Evidence {
             if let Some(pattern) = &rules.date_format {
                 return (CsvType::Date, Some(pattern.clone()));
             }
-            return only_shape(self.dates).map_or(TEXT, |shape| (CsvType::Date, (shape != DateShape::ISO).then(|| shape.pattern())));
+            return only_shape(self.dates)
+                .map_or(TEXT, |shape| (CsvType::Date, (shape != DateShape::ISO).then(|| shape.pattern())));
         }
         if self.timestamps != 0 {
             let data_type = if self.zoned == Some(true) { CsvType::TimestampTz } else { CsvType::Timestamp };
@@ -152,7 +179,9 @@ impl Evidence {
                 return (data_type, Some(pattern.clone()));
             }
             let twelve_hours = self.twelve_hours == Some(true);
-            let format = |shape: DateShape| (shape != DateShape::ISO || twelve_hours).then(|| timestamp_pattern(shape, twelve_hours));
+            let format = |shape: DateShape| {
+                (shape != DateShape::ISO || twelve_hours).then(|| timestamp_pattern(shape, twelve_hours))
+            };
             return only_shape(self.timestamps).map_or(TEXT, |shape| (data_type, format(shape)));
         }
         TEXT
@@ -161,7 +190,9 @@ impl Evidence {
     /// Why a column of dates is text: every value can be read as day/month and as month/day.
     pub(crate) fn is_ambiguous_date(&self, rules: &Rules) -> bool {
         let several = |bits: u16| bits.count_ones() > 1 && bits != u16::MAX;
-        self.values > 0 && rules.date_format.is_none() && (several(self.dates) || (self.dates == 0 && several(self.timestamps)))
+        self.values > 0
+            && rules.date_format.is_none()
+            && (several(self.dates) || (self.dates == 0 && several(self.timestamps)))
     }
 
     /// No value was met.

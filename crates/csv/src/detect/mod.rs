@@ -56,14 +56,21 @@ pub fn detect(samples: &[Sample<'_>], options: &CsvOptions) -> Result<Detection,
     options.validate()?;
     for pattern in options.dateformat.iter().chain(&options.timestampformat) {
         if !TemporalFormat::is_valid(pattern) {
-            return Err(crate::options::setting("dateformat", format!("{pattern:?} is not a strptime format, such as %d.%m.%Y")));
+            return Err(crate::options::setting(
+                "dateformat",
+                format!("{pattern:?} is not a strptime format, such as %d.%m.%Y"),
+            ));
         }
     }
     let mut reasons = Vec::new();
     let encoding = choose_encoding(samples, options, &mut reasons)?;
     let texts: Vec<Text<'_>> = samples
         .iter()
-        .map(|sample| Text { name: sample.name, bytes: encoding::to_utf8(sample.bytes, encoding, sample.complete), complete: sample.complete })
+        .map(|sample| Text {
+            name: sample.name,
+            bytes: encoding::to_utf8(sample.bytes, encoding, sample.complete),
+            complete: sample.complete,
+        })
         .collect();
     let rows = match options.sample_size {
         Some(rows) if rows > 0 => usize::try_from(rows).unwrap_or(usize::MAX),
@@ -88,7 +95,11 @@ pub(crate) struct Text<'a> {
     complete: bool,
 }
 
-fn choose_encoding(samples: &[Sample<'_>], options: &CsvOptions, reasons: &mut Vec<String>) -> Result<&'static Encoding, CsvError> {
+fn choose_encoding(
+    samples: &[Sample<'_>],
+    options: &CsvOptions,
+    reasons: &mut Vec<String>,
+) -> Result<&'static Encoding, CsvError> {
     if let Some(label) = &options.encoding {
         let encoding = encoding::by_label(label)?;
         reasons.push(format!("encoding {}: set", encoding::name_of(encoding)));
@@ -103,11 +114,21 @@ fn choose_encoding(samples: &[Sample<'_>], options: &CsvOptions, reasons: &mut V
 }
 
 /// The columns of a schema that the settings give in full.
-fn declared_columns(schema: &ColumnTypes, options: &CsvOptions, reasons: &mut Vec<String>) -> Result<Vec<CsvColumn>, CsvError> {
+fn declared_columns(
+    schema: &ColumnTypes,
+    options: &CsvOptions,
+    reasons: &mut Vec<String>,
+) -> Result<Vec<CsvColumn>, CsvError> {
     reasons.push(format!("{} columns: set", schema.0.len()));
     let column = |(name, type_name): &(String, String)| {
         let data_type = CsvType::parse(type_name)?;
-        Ok(CsvColumn { name: name.clone(), header_name: None, data_type, format: format_for(data_type, options), declared: true })
+        Ok(CsvColumn {
+            name: name.clone(),
+            header_name: None,
+            data_type,
+            format: format_for(data_type, options),
+            declared: true,
+        })
     };
     schema.0.iter().map(column).collect()
 }
@@ -131,7 +152,8 @@ struct Gathered {
 impl Source<'_> {
     fn columns(&self, reasons: &mut Vec<String>) -> Result<Vec<CsvColumn>, CsvError> {
         let mut gathered = self.gather(false)?;
-        let text_first = gathered.evidence.first().is_some_and(|first| first.conclude(self.rules).0 == CsvType::Varchar);
+        let text_first =
+            gathered.evidence.first().is_some_and(|first| first.conclude(self.rules).0 == CsvType::Varchar);
         if self.dialect.comment_detected && text_first {
             // What looks like a comment may be a row whose first value begins with the mark.
             gathered = self.gather(true)?;
@@ -147,7 +169,8 @@ impl Source<'_> {
         }
         let mut columns = Vec::with_capacity(names.len());
         let mut ambiguous = Vec::new();
-        for (position, ((name, header_name), evidence)) in names.into_iter().zip(header_names).zip(evidence).enumerate() {
+        for (position, ((name, header_name), evidence)) in names.into_iter().zip(header_names).zip(evidence).enumerate()
+        {
             let declared = self.options.declared_type(&name, position)?;
             let (data_type, format) = match declared {
                 Some(data_type) => (data_type, format_for(data_type, self.options)),
@@ -160,7 +183,10 @@ impl Source<'_> {
             columns.push(CsvColumn { name, header_name, data_type, format, declared: declared.is_some() });
         }
         if !ambiguous.is_empty() {
-            reasons.push(format!("text instead of dates in {}: day and month cannot be told apart; dateformat settles it", ambiguous.join(", ")));
+            reasons.push(format!(
+                "text instead of dates in {}: day and month cannot be told apart; dateformat settles it",
+                ambiguous.join(", ")
+            ));
         }
         unknown_types(self.options, &columns)?;
         Ok(columns)
@@ -194,7 +220,11 @@ impl Source<'_> {
                 }
                 None => ((0..names.len()).map(Some).collect(), self.structure.width),
             };
-            for line in body.rows.into_iter().filter(|line| mark.is_none_or(|mark| !parsed.data[line.start..].starts_with(mark.as_bytes()))) {
+            for line in body
+                .rows
+                .into_iter()
+                .filter(|line| mark.is_none_or(|mark| !parsed.data[line.start..].starts_with(mark.as_bytes())))
+            {
                 let fields = parsed.fields(line);
                 let surplus = fields.get(width..).unwrap_or_default();
                 let short = fields.len() < width && self.options.null_padding != Some(true);
@@ -237,9 +267,11 @@ fn unknown_types(options: &CsvOptions, columns: &[CsvColumn]) -> Result<(), CsvE
 fn format_for(data_type: CsvType, options: &CsvOptions) -> Option<String> {
     match data_type {
         CsvType::Date => options.dateformat.clone(),
-        CsvType::Timestamp | CsvType::TimestampTz | CsvType::TimestampSeconds | CsvType::TimestampMilliseconds | CsvType::TimestampNanoseconds => {
-            options.timestampformat.clone()
-        }
+        CsvType::Timestamp
+        | CsvType::TimestampTz
+        | CsvType::TimestampSeconds
+        | CsvType::TimestampMilliseconds
+        | CsvType::TimestampNanoseconds => options.timestampformat.clone(),
         _ => None,
     }
 }

@@ -33,7 +33,14 @@ impl<'a> Parsed<'a> {
         while records.len() < limit {
             let first = fields.len();
             let Some(record) = scanner.next_record(&mut fields) else { break };
-            records.push(Line { kind: record.kind, first, width: fields.len() - first, line, start: record.start, end: record.next });
+            records.push(Line {
+                kind: record.kind,
+                first,
+                width: fields.len() - first,
+                line,
+                start: record.start,
+                end: record.next,
+            });
             line += u64::from(record.breaks);
         }
         Parsed { data, syntax, fields, records }

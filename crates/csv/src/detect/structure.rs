@@ -28,11 +28,16 @@ pub(crate) struct Body<'p> {
 /// Splits a sample into header and rows. A line with a detected comment mark can be the header if the table's names say so.
 pub(crate) fn body<'p>(parsed: &'p Parsed<'_>, dialect: &Dialect, names: &[String]) -> Body<'p> {
     let marked_header = dialect.marks_header(names.iter().map(String::as_str));
-    let mut records = parsed.records.iter().filter(|line| line.line >= dialect.skip && !matches!(line.kind, RecordKind::Blank | RecordKind::Comment)).peekable();
+    let mut records = parsed
+        .records
+        .iter()
+        .filter(|line| line.line >= dialect.skip && !matches!(line.kind, RecordKind::Blank | RecordKind::Comment))
+        .peekable();
     let mut header = None;
     if dialect.header {
-        while let Some(line) = records.next() {
-            let marked = dialect.comment_detected && dialect.comment.as_ref().is_some_and(|mark| parsed.data[line.start..].starts_with(mark.as_bytes()));
+        for line in records.by_ref() {
+            let marked = dialect.comment_detected
+                && dialect.comment.as_ref().is_some_and(|mark| parsed.data[line.start..].starts_with(mark.as_bytes()));
             if !marked || marked_header {
                 header = Some(*line);
                 break;
@@ -45,8 +50,11 @@ pub(crate) fn body<'p>(parsed: &'p Parsed<'_>, dialect: &Dialect, names: &[Strin
 /// The header's cells, filled up to the table's width and without blank ones beyond it.
 pub(crate) fn header_cells(parsed: &Parsed<'_>, header: &Line, width: usize) -> Vec<String> {
     let mut scratch = Vec::new();
-    let mut cells: Vec<String> =
-        parsed.fields(header).iter().map(|field| String::from_utf8_lossy(parsed.text(*field, &mut scratch)).into_owned()).collect();
+    let mut cells: Vec<String> = parsed
+        .fields(header)
+        .iter()
+        .map(|field| String::from_utf8_lossy(parsed.text(*field, &mut scratch)).into_owned())
+        .collect();
     while cells.len() > width && cells.last().is_some_and(|cell| cell.trim().is_empty()) {
         cells.pop();
     }
@@ -57,7 +65,14 @@ pub(crate) fn header_cells(parsed: &Parsed<'_>, header: &Line, width: usize) -> 
 }
 
 /// Finds preamble, header and width in the first sample that holds a record, and notes them in the dialect.
-pub(crate) fn find(texts: &[Text<'_>], dialect: &mut Dialect, options: &CsvOptions, rules: &Rules, rows: usize, reasons: &mut Vec<String>) -> Structure {
+pub(crate) fn find(
+    texts: &[Text<'_>],
+    dialect: &mut Dialect,
+    options: &CsvOptions,
+    rules: &Rules,
+    rows: usize,
+    reasons: &mut Vec<String>,
+) -> Structure {
     dialect.skip = options.skip.unwrap_or(0);
     for text in texts {
         let syntax = Syntax::new(dialect, 0, options.is_strict());
@@ -105,7 +120,9 @@ impl Finder<'_> {
         let marked = Parsed::new(parsed.data, &syntax, true, records.first().map_or(0, |line| line.line as usize));
         if !header && dialect.comment_detected && options.header.is_none() {
             // `#id,name` above rows without a header of their own.
-            let above = marked.records.iter().rfind(|line| line.kind == RecordKind::Fields && records.first().is_some_and(|first| line.end <= first.start));
+            let above = marked.records.iter().rfind(|line| {
+                line.kind == RecordKind::Fields && records.first().is_some_and(|first| line.end <= first.start)
+            });
             if let Some(line) = above {
                 (header, why) = (true, "the comment line above the rows has their fields".to_owned());
                 dialect.skip = line.line;
@@ -148,7 +165,10 @@ impl Finder<'_> {
             return 0;
         }
         let parsed = self.parsed;
-        let belongs = |line: &Line| line.kind == RecordKind::Fields && (line.width == width || (line.width > width && parsed.filled_width(line) <= width));
+        let belongs = |line: &Line| {
+            line.kind == RecordKind::Fields
+                && (line.width == width || (line.width > width && parsed.filled_width(line) <= width))
+        };
         let mut first = records.iter().position(|line| belongs(line)).unwrap_or(0);
         // A title or an empty row can have the table's width when a spreadsheet wrote it; then nearly all of its cells are empty.
         if width > 2 {
@@ -181,7 +201,8 @@ impl Finder<'_> {
         if fields.iter().all(|field| field.is_blank()) {
             return (false, "the first line is empty".to_owned());
         }
-        let text_of_first = |column: usize| fields.get(column).map(|field| (*field, parsed.text(*field, &mut Vec::new()).to_vec()));
+        let text_of_first =
+            |column: usize| fields.get(column).map(|field| (*field, parsed.text(*field, &mut Vec::new()).to_vec()));
         if rest.is_empty() {
             // A lone line of nothing but text is a header without rows.
             let typed = (0..fields.len()).filter_map(text_of_first).any(|(field, text)| {
@@ -189,7 +210,11 @@ impl Finder<'_> {
                 alone.add(&text, field.kind, rules);
                 alone.is_typed(rules) || alone.is_empty()
             });
-            return if typed { (false, "the only line holds values".to_owned()) } else { (true, "the only line holds text".to_owned()) };
+            return if typed {
+                (false, "the only line holds values".to_owned())
+            } else {
+                (true, "the only line holds text".to_owned())
+            };
         }
         // A column without values fits NULL only: a name above it is a name.
         let fits = |column: &usize| match text_of_first(*column) {
@@ -197,7 +222,8 @@ impl Finder<'_> {
             Some((field, text)) if evidence[*column].is_empty() => rules.nulls.is_null(&text, field.kind),
             Some((field, text)) => evidence[*column].would_accept(&text, field.kind, rules),
         };
-        let telling: Vec<usize> = (0..width).filter(|column| evidence[*column].is_empty() || evidence[*column].is_typed(rules)).collect();
+        let telling: Vec<usize> =
+            (0..width).filter(|column| evidence[*column].is_empty() || evidence[*column].is_typed(rules)).collect();
         if telling.is_empty() {
             return (true, "all columns are text".to_owned());
         }

@@ -40,7 +40,10 @@ fn a_semicolon_in_one_value_is_no_delimiter() {
 #[test]
 fn single_quotes() {
     let table = read("id|name|memo\n1|'a|b'|x\n2|plain|'it''s'\n3|'c|d'|\n");
-    assert_eq!((table.format.dialect.quote, table.lines()), (Some('\''), vec!["1|a|b|x".to_owned(), "2|plain|it's".to_owned(), "3|c|d|∅".to_owned()]));
+    assert_eq!(
+        (table.format.dialect.quote, table.lines()),
+        (Some('\''), vec!["1|a|b|x".to_owned(), "2|plain|it's".to_owned(), "3|c|d|∅".to_owned()])
+    );
     let table = read("id,name\n1,it's\n2,'tis\n3,rock 'n' roll\n");
     assert_eq!(table.lines(), ["1|it's", "2|'tis", "3|rock 'n' roll"]);
 }
@@ -61,7 +64,10 @@ fn headers() {
     assert_eq!(read("a,a,A,a_1\n1,2,3,4\n").schema(), "a BIGINT, a_1 BIGINT, A_2 BIGINT, a_1_1 BIGINT");
     assert_eq!(read("a,,b\n1,2,3\n").schema(), "a BIGINT, column1 BIGINT, b BIGINT");
     assert_eq!(read_with("a,b\n1,2\n", r#"{"names": ["x"]}"#).schema(), "x BIGINT, b BIGINT");
-    assert_eq!(read_with("Lead Id,Total (USD)\n1,2\n", r#"{"normalize_names": true}"#).schema(), "lead_id BIGINT, total_usd BIGINT");
+    assert_eq!(
+        read_with("Lead Id,Total (USD)\n1,2\n", r#"{"normalize_names": true}"#).schema(),
+        "lead_id BIGINT, total_usd BIGINT"
+    );
 }
 
 #[test]
@@ -72,11 +78,18 @@ fn what_stands_above_the_table_is_skipped() {
         "Report of, the, year\nid,name\n1,x\n2,y\n",
     ] {
         let table = read(text);
-        assert_eq!((table.schema().as_str(), table.lines()), ("id BIGINT, name VARCHAR", vec!["1|x".to_owned(), "2|y".to_owned()]), "{text:?}");
+        assert_eq!(
+            (table.schema().as_str(), table.lines()),
+            ("id BIGINT, name VARCHAR", vec!["1|x".to_owned(), "2|y".to_owned()]),
+            "{text:?}"
+        );
         assert_eq!(table.rejects.len(), 0, "{text:?}");
     }
     let table = read("PREAMBLE,,,\n,,,\nid,name,qty,when\n1,x,2,3\n2,y,3,4\n");
-    assert_eq!((table.schema().as_str(), table.counts.preamble), ("id BIGINT, name VARCHAR, qty BIGINT, when BIGINT", 2));
+    assert_eq!(
+        (table.schema().as_str(), table.counts.preamble),
+        ("id BIGINT, name VARCHAR, qty BIGINT, when BIGINT", 2)
+    );
 }
 
 #[test]
@@ -88,7 +101,10 @@ fn a_hash_at_the_start_of_a_row_is_data() {
 #[test]
 fn a_trailing_delimiter_makes_no_column() {
     let table = read("a,b\n1,2,\n3,4,\n");
-    assert_eq!((table.schema().as_str(), table.lines(), table.counts.trimmed), ("a BIGINT, b BIGINT", vec!["1|2".to_owned(), "3|4".to_owned()], 2));
+    assert_eq!(
+        (table.schema().as_str(), table.lines(), table.counts.trimmed),
+        ("a BIGINT, b BIGINT", vec!["1|2".to_owned(), "3|4".to_owned()], 2)
+    );
 }
 
 #[test]
@@ -97,7 +113,13 @@ fn settings_are_not_questioned() {
     assert_eq!(table.lines(), ["a|b,c", "1|2,3"]);
     let table = read_with("x\ny\na,b\n1,2\n", r#"{"skip": 2}"#);
     assert_eq!((table.schema().as_str(), table.counts.preamble), ("a BIGINT, b BIGINT", 2));
-    for (bad, name) in [(r#"{"delim": ""}"#, "delim"), (r#"{"quote": "ab"}"#, "quote"), (r#"{"encoding": "klingon"}"#, "encoding"), (r#"{"dateformat": "%Q"}"#, "dateformat"), (r#"{"columns": {"a": "STRUCT"}}"#, "types")] {
+    for (bad, name) in [
+        (r#"{"delim": ""}"#, "delim"),
+        (r#"{"quote": "ab"}"#, "quote"),
+        (r#"{"encoding": "klingon"}"#, "encoding"),
+        (r#"{"dateformat": "%Q"}"#, "dateformat"),
+        (r#"{"columns": {"a": "STRUCT"}}"#, "types"),
+    ] {
         let error = read_files(&[b"a,b\n"], &options(bad)).map(|table| table.rows).expect_err(bad);
         assert!(error.to_string().contains(name), "{error}");
     }

@@ -2,13 +2,14 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tapline_csv::{CsvOptions, Dialect, Newline, TableFormat, CsvColumn, CsvType};
+use tapline_csv::{CsvColumn, CsvOptions, CsvType, Dialect, Newline, TableFormat};
 
 use crate::support::{options, read_as, read_files};
 
 /// A cell: NULL or any text, rich in the bytes that structure CSV.
 fn cell() -> impl Strategy<Value = Option<String>> {
-    let special = prop::sample::select(vec!["", "\"", ",", "\n", "\r\n", "\r", "'", " ", "\\", ";", "#", "é", "🦆", "0", "x"]);
+    let special =
+        prop::sample::select(vec!["", "\"", ",", "\n", "\r\n", "\r", "'", " ", "\\", ";", "#", "é", "🦆", "0", "x"]);
     prop_oneof![
         1 => Just(None),
         4 => vec(special, 0..6).prop_map(|parts| Some(parts.concat())),
@@ -22,14 +23,23 @@ fn table() -> impl Strategy<Value = Vec<Vec<Option<String>>>> {
 
 fn write(rows: &[Vec<Option<String>>], newline: &str) -> String {
     let line = |row: &Vec<Option<String>>| {
-        let cells: Vec<String> = row.iter().map(|cell| cell.as_ref().map_or(String::new(), |text| format!("\"{}\"", text.replace('"', "\"\"")))).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .map(|cell| cell.as_ref().map_or(String::new(), |text| format!("\"{}\"", text.replace('"', "\"\""))))
+            .collect();
         cells.join(",") + newline
     };
     rows.iter().map(line).collect()
 }
 
 fn text_format(width: usize) -> TableFormat {
-    let column = |position| CsvColumn { name: format!("c{position}"), header_name: None, data_type: CsvType::Varchar, format: None, declared: false };
+    let column = |position| CsvColumn {
+        name: format!("c{position}"),
+        header_name: None,
+        data_type: CsvType::Varchar,
+        format: None,
+        declared: false,
+    };
     TableFormat {
         dialect: Dialect {
             delimiter: ",".to_owned(),

@@ -19,7 +19,8 @@ struct Part {
 fn read_range(bytes: &[u8], format: &TableFormat, options: &CsvOptions, range: Range<u64>, exact: bool) -> Part {
     let decoder = Decoder::new("t.csv", format, options).expect("a decoder");
     let start = range.start as usize;
-    let mut decoder = if exact { decoder.with_exact_range(bytes, range) } else { decoder.with_range(bytes, range) }.expect("a range");
+    let mut decoder =
+        if exact { decoder.with_exact_range(bytes, range) } else { decoder.with_range(bytes, range) }.expect("a range");
     for piece in bytes[start..].chunks(7) {
         decoder.push(piece).expect("readable bytes");
         if decoder.is_done() {
@@ -32,8 +33,14 @@ fn read_range(bytes: &[u8], format: &TableFormat, options: &CsvOptions, range: R
 }
 
 /// Reads a file cut at the given places; also tells how many ranges had to be read again.
-fn read_cut(bytes: &[u8], format: &TableFormat, options: &CsvOptions, cuts: &[usize]) -> (Vec<Vec<String>>, Vec<(u64, u64)>, usize) {
-    let mut bounds: Vec<u64> = cuts.iter().map(|cut| (*cut).min(bytes.len()) as u64).chain([0, bytes.len() as u64]).collect();
+fn read_cut(
+    bytes: &[u8],
+    format: &TableFormat,
+    options: &CsvOptions,
+    cuts: &[usize],
+) -> (Vec<Vec<String>>, Vec<(u64, u64)>, usize) {
+    let mut bounds: Vec<u64> =
+        cuts.iter().map(|cut| (*cut).min(bytes.len()) as u64).chain([0, bytes.len() as u64]).collect();
     bounds.sort_unstable();
     bounds.dedup();
     let (mut rows, mut rejects, mut lines, mut next, mut again) = (Vec::new(), Vec::new(), 0, None, 0);
@@ -44,7 +51,7 @@ fn read_cut(bytes: &[u8], format: &TableFormat, options: &CsvOptions, cuts: &[us
         }
         let mut part = read_range(bytes, format, options, range.clone(), false);
         if let Some(next) = next.filter(|next| *next != part.span.start) {
-            part = read_range(&bytes[..], format, options, next..range.end, true);
+            part = read_range(bytes, format, options, next..range.end, true);
             again += 1;
         }
         rows.extend(part.rows);
@@ -61,7 +68,8 @@ fn detected(bytes: &[u8], options: &CsvOptions) -> TableFormat {
 
 #[test]
 fn every_cut_of_a_file_with_quoted_line_breaks() {
-    let text = "\u{feff}# note\nid,text,n\n1,\"a\r\n2,\"\"b\"\"\nc\",5\r\n2,plain,6\r\n3\n4,\"x\n\n\",7\n\n5,\"tail\",8\n";
+    let text =
+        "\u{feff}# note\nid,text,n\n1,\"a\r\n2,\"\"b\"\"\nc\",5\r\n2,plain,6\r\n3\n4,\"x\n\n\",7\n\n5,\"tail\",8\n";
     let options = options(r#"{"delim": ",", "quote": "\""}"#);
     let format = detected(text.as_bytes(), &options);
     let (rows, rejects, _) = read_cut(text.as_bytes(), &format, &options, &[]);

@@ -24,7 +24,10 @@ fn ragged_lines_are_rejected_with_their_place() {
     assert_eq!(table.lines(), ["1|bolt|10", "4|cog|40", "5|pin|50"]);
     assert_eq!(table.reject_codes(), [(3, "too_few_fields"), (4, "too_many_fields")]);
     assert_eq!(table.rejects[0].byte_offset, 22);
-    assert_eq!(table.counts, LineCounts { rows: 3, rejects: 2, blank: 2, header: 1, trimmed: 1, ..LineCounts::default() });
+    assert_eq!(
+        table.counts,
+        LineCounts { rows: 3, rejects: 2, blank: 2, header: 1, trimmed: 1, ..LineCounts::default() }
+    );
     let padded = read_with(text, r#"{"null_padding": true}"#);
     assert_eq!(padded.lines()[1], "2|nut|∅");
     assert_eq!((padded.counts.padded, padded.counts.lines_in()), (1, 5));
@@ -35,7 +38,8 @@ fn broken_quotes_are_rejected_where_they_start() {
     let table = read_with("a,b\n1,\"x\" y\n2,z\n3,\"open\n4,w\n", r#"{"quote": "\""}"#);
     assert_eq!(table.lines(), ["2|z"]);
     assert_eq!(table.reject_codes(), [(2, "malformed_quote"), (4, "unclosed_quote")]);
-    let lenient = read_with("a,b\n1,\"x\" y\n2,\"say \"hi\" now\"\n3,\"open\n4,w\n", r#"{"strict": false, "quote": "\""}"#);
+    let lenient =
+        read_with("a,b\n1,\"x\" y\n2,\"say \"hi\" now\"\n3,\"open\n4,w\n", r#"{"strict": false, "quote": "\""}"#);
     assert_eq!(lenient.lines().last().map(String::as_str), Some("4|w"));
     assert_eq!(lenient.lines()[1], "2|say \"hi\" now");
     assert_eq!(lenient.rejects.len(), 0);
@@ -44,7 +48,9 @@ fn broken_quotes_are_rejected_where_they_start() {
 #[test]
 fn bad_rows_can_end_the_run() {
     let result = read_files(&[b"a,b\n1,2\n3\n"], &options(r#"{"on_bad_row": "fail"}"#));
-    let Err(DecodeError::Failed(CsvError::BadRow { file, line, .. })) = result.map(|table| table.rows) else { panic!("a bad row was let through") };
+    let Err(DecodeError::Failed(CsvError::BadRow { file, line, .. })) = result.map(|table| table.rows) else {
+        panic!("a bad row was let through")
+    };
     assert_eq!((file.as_str(), line), ("file0.csv", 3));
 }
 
@@ -60,7 +66,10 @@ fn damaged_characters_reject_their_line_only() {
 #[test]
 fn encodings() {
     let latin = read(b"id,name\n1,M\xFCller\n2,\x80uro\n");
-    assert_eq!((latin.format.dialect.encoding.as_str(), latin.lines()), ("windows-1252", vec!["1|Müller".to_owned(), "2|€uro".to_owned()]));
+    assert_eq!(
+        (latin.format.dialect.encoding.as_str(), latin.lines()),
+        ("windows-1252", vec!["1|Müller".to_owned(), "2|€uro".to_owned()])
+    );
     let utf16: Vec<u8> = "id;name\r\n1;ü🦆\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(read(&utf16).lines(), ["1|ü🦆"]);
     assert_eq!(read_with(b"id,name\n1,\x83\x65\n", r#"{"encoding": "shift_jis"}"#).lines(), ["1|テ"]);
@@ -82,7 +91,8 @@ fn a_line_that_is_too_long_costs_only_itself() {
     assert_eq!(table.lines(), ["1|a", "3|c"]);
     assert_eq!(table.reject_codes(), [(3, "line_too_long")]);
     for chunk in [1, 7, 64, 4096, 100_000] {
-        let again = read_as(&[&text], table.format.clone(), Vec::new(), &options(r#"{"max_line_size": 1000}"#), chunk).expect("a readable table");
+        let again = read_as(&[&text], table.format.clone(), Vec::new(), &options(r#"{"max_line_size": 1000}"#), chunk)
+            .expect("a readable table");
         assert_eq!((again.lines(), again.rejects), (table.lines(), table.rejects.clone()), "chunk {chunk}");
     }
 }
@@ -99,8 +109,10 @@ fn a_hundred_thousand_columns() {
     let row: Vec<String> = (0..100_000).map(|column| column.to_string()).collect();
     let text = format!("{}\n{}\n", header.join(","), row.join(","));
     let settings = options("{}");
-    let detection = detect(&[Sample { name: "wide.csv", bytes: text.as_bytes(), complete: true }], &settings).expect("a wide table");
-    let mut decoder = Decoder::new("wide.csv", &detection.format, &settings).expect("a decoder").with_projection(vec![99_999, 0]);
+    let detection = detect(&[Sample { name: "wide.csv", bytes: text.as_bytes(), complete: true }], &settings)
+        .expect("a wide table");
+    let mut decoder =
+        Decoder::new("wide.csv", &detection.format, &settings).expect("a decoder").with_projection(vec![99_999, 0]);
     decoder.push(text.as_bytes()).expect("a readable table");
     decoder.finish().expect("a readable table");
     let batch = decoder.next_batch().expect("one batch");
@@ -111,12 +123,21 @@ fn a_hundred_thousand_columns() {
 fn projections_leave_the_rows_alone() {
     let text = "id,name,qty\n1,bolt,10\n2,nut\n3,gear,x\n4,cog,40\n";
     let settings = options(r#"{"types": {"qty": "INTEGER"}}"#);
-    let detection = detect(&[Sample { name: "t.csv", bytes: text.as_bytes(), complete: true }], &settings).expect("a table");
-    for (projection, expected) in [(vec![], vec![vec![], vec![]]), (vec![1], vec![vec!["bolt"], vec!["cog"]]), (vec![2, 0], vec![vec!["10", "1"], vec!["40", "4"]])] {
-        let mut decoder = Decoder::new("t.csv", &detection.format, &settings).expect("a decoder").with_projection(projection).with_batch_rows(1);
+    let detection =
+        detect(&[Sample { name: "t.csv", bytes: text.as_bytes(), complete: true }], &settings).expect("a table");
+    for (projection, expected) in [
+        (vec![], vec![vec![], vec![]]),
+        (vec![1], vec![vec!["bolt"], vec!["cog"]]),
+        (vec![2, 0], vec![vec!["10", "1"], vec!["40", "4"]]),
+    ] {
+        let mut decoder = Decoder::new("t.csv", &detection.format, &settings)
+            .expect("a decoder")
+            .with_projection(projection)
+            .with_batch_rows(1);
         decoder.push(text.as_bytes()).expect("a readable table");
         decoder.finish().expect("a readable table");
-        let rows: Vec<Vec<String>> = std::iter::from_fn(|| decoder.next_batch()).flat_map(|batch| rows_of(&batch)).collect();
+        let rows: Vec<Vec<String>> =
+            std::iter::from_fn(|| decoder.next_batch()).flat_map(|batch| rows_of(&batch)).collect();
         assert_eq!(rows, expected);
         assert_eq!(decoder.take_rejects().len(), 2);
     }
@@ -139,7 +160,11 @@ fn files_of_one_table_are_matched_by_name() {
 fn empty_files_are_tables_without_rows() {
     for text in ["", "\n", "\u{feff}"] {
         let table = read(text);
-        assert_eq!((table.schema().as_str(), table.rows.len(), table.rejects.len()), ("column0 VARCHAR", 0, 0), "{text:?}");
+        assert_eq!(
+            (table.schema().as_str(), table.rows.len(), table.rejects.len()),
+            ("column0 VARCHAR", 0, 0),
+            "{text:?}"
+        );
     }
     let table = read("id,name\n");
     assert_eq!((table.schema().as_str(), table.counts.lines_in()), ("id VARCHAR, name VARCHAR", 0));

@@ -18,7 +18,12 @@ pub struct Table {
 impl Table {
     /// Column names with their types: `id BIGINT, …`.
     pub fn schema(&self) -> String {
-        self.format.columns.iter().map(|column| format!("{} {}", column.name, column.data_type)).collect::<Vec<_>>().join(", ")
+        self.format
+            .columns
+            .iter()
+            .map(|column| format!("{} {}", column.name, column.data_type))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// Rows joined by `|`.
@@ -58,7 +63,13 @@ pub fn read_files(files: &[&[u8]], options: &CsvOptions) -> Result<Table, Decode
 }
 
 /// Reads files in chunks of a given size, starting again when a type has to be widened.
-pub fn read_as(files: &[&[u8]], mut format: TableFormat, reasons: Vec<String>, options: &CsvOptions, chunk: usize) -> Result<Table, DecodeError> {
+pub fn read_as(
+    files: &[&[u8]],
+    mut format: TableFormat,
+    reasons: Vec<String>,
+    options: &CsvOptions,
+    chunk: usize,
+) -> Result<Table, DecodeError> {
     let mut restarts = 0;
     loop {
         match read_once(files, &format, options, chunk) {
@@ -102,7 +113,10 @@ fn read_once(files: &[&[u8]], format: &TableFormat, options: &CsvOptions, chunk:
 /// A batch's rows as text; NULL is `∅`.
 pub fn rows_of(batch: &RecordBatch) -> Vec<Vec<String>> {
     let shown = FormatOptions::new().with_null("∅").with_display_error(true);
-    let columns: Vec<ArrayFormatter<'_>> =
-        batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &shown).expect("a printable type")).collect();
+    let columns: Vec<ArrayFormatter<'_>> = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column, &shown).expect("a printable type"))
+        .collect();
     (0..batch.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()).collect()
 }

@@ -74,7 +74,10 @@ fn a_late_decimal_after_thirty_thousand_integers() {
 #[test]
 fn declared_types_reject_what_does_not_fit() {
     let text = "id,price,when\n1,1.50,31.12.2024\nx,1.50,01.01.2025\n3,1.555,01.01.2025\n4,1e1,2025-01-01\n007, 2 ,01.01.2025\n";
-    let table = read_with(text, r#"{"types": {"ID": "INTEGER", "price": "DECIMAL(10,2)", "when": "DATE"}, "dateformat": "%d.%m.%Y"}"#);
+    let table = read_with(
+        text,
+        r#"{"types": {"ID": "INTEGER", "price": "DECIMAL(10,2)", "when": "DATE"}, "dateformat": "%d.%m.%Y"}"#,
+    );
     assert_eq!(table.schema(), "id INTEGER, price DECIMAL(10,2), when DATE");
     assert_eq!(table.lines(), ["1|1.50|2024-12-31", "7|2.00|2025-01-01"]);
     assert_eq!(table.reject_codes(), [(3, "invalid_value"), (4, "invalid_value"), (5, "invalid_value")]);
@@ -108,13 +111,22 @@ fn every_declared_type_is_understood() {
         ("VARCHAR", "02139", "02139"),
         ("JSON", "{}", "{}"),
     ] {
-        let table = read_with(format!("k;v\na;{value}\nb;\nc;\"definitely not\"\n"), &format!(r#"{{"delim": ";", "types": {{"v": "{name}"}}}}"#));
+        let table = read_with(
+            format!("k;v\na;{value}\nb;\nc;\"definitely not\"\n"),
+            &format!(r#"{{"delim": ";", "types": {{"v": "{name}"}}}}"#),
+        );
         assert_eq!(table.rows[0][1], shown, "{name}");
         assert_eq!(table.rows[1][1], "∅", "{name}");
         let text = matches!(name, "VARCHAR" | "JSON");
         assert_eq!(table.rejects.len(), usize::from(!text), "{name}");
     }
-    for (name, value) in [("TINYINT", "128"), ("UTINYINT", "-1"), ("TIMESTAMP_S", "2024-03-01 10:00:00.5"), ("HUGEINT", "1.5"), ("FLOAT", "0.123456789")] {
+    for (name, value) in [
+        ("TINYINT", "128"),
+        ("UTINYINT", "-1"),
+        ("TIMESTAMP_S", "2024-03-01 10:00:00.5"),
+        ("HUGEINT", "1.5"),
+        ("FLOAT", "0.123456789"),
+    ] {
         let table = read_with(format!("k;v\na;{value}\n"), &format!(r#"{{"delim": ";", "types": {{"v": "{name}"}}}}"#));
         assert_eq!(table.reject_codes(), [(2, "invalid_value")], "{name}");
     }
@@ -142,7 +154,10 @@ fn null_texts() {
 #[test]
 fn settings_over_types() {
     assert_eq!(read_with("a,b\n1,2\n", r#"{"all_varchar": true}"#).schema(), "a VARCHAR, b VARCHAR");
-    assert_eq!(read_with("a,b\n1,2.5\n", r#"{"auto_type_candidates": ["BIGINT", "VARCHAR"]}"#).schema(), "a BIGINT, b VARCHAR");
+    assert_eq!(
+        read_with("a,b\n1,2.5\n", r#"{"auto_type_candidates": ["BIGINT", "VARCHAR"]}"#).schema(),
+        "a BIGINT, b VARCHAR"
+    );
     assert_eq!(read_with("1,2\n", r#"{"columns": {"x": "INTEGER", "y": "VARCHAR"}}"#).schema(), "x INTEGER, y VARCHAR");
     let unknown = read_files(&[b"a,b\n1,2\n"], &options(r#"{"types": {"c": "BIGINT"}}"#));
     assert!(unknown.is_err_and(|error| error.to_string().contains("no column \"c\"")));

@@ -178,7 +178,7 @@ impl<'a> Stager<'a> {
         let may_be_null = keyed.codec.may_have_null(batch);
         let mut picked = Vec::with_capacity(batch.num_rows());
         let mut aside: Vec<Vec<u32>> = Vec::new();
-        for row in 0..batch.num_rows() {
+        for (row, hash) in hashes.iter().enumerate() {
             if self.policy.limit.is_some_and(|limit| self.delivered >= limit) {
                 break;
             }
@@ -204,7 +204,7 @@ impl<'a> Stager<'a> {
             let partition = partition_of(&keyed.hash_key, key);
             let verdict = match &mut keyed.comparison {
                 None => Verdict::Inserted,
-                Some(comparison) => match comparison.meet(partition, key, &hashes[row]) {
+                Some(comparison) => match comparison.meet(partition, key, hash) {
                     Some(verdict) => verdict,
                     None => {
                         aside.resize_with(PARTITIONS, Vec::new);
@@ -217,7 +217,7 @@ impl<'a> Stager<'a> {
             if let Some(change) = judge(&mut self.counts, self.policy.write, verdict) {
                 picked.push(row as u32);
                 self.delivered += 1;
-                self.pending.add(partition, change, key, hashes[row]);
+                self.pending.add(partition, change, key, *hash);
             } else if verdict == Verdict::Duplicate {
                 duplicate(keyed, self.policy.on_bad_key, batch, row, key)?;
             }

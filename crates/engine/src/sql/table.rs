@@ -49,7 +49,7 @@ pub enum TableKind {
         /// Dialect and columns.
         format: TableFormat,
         /// Settings of the source, overlaid with those of the reader function.
-        options: CsvOptions,
+        options: Box<CsvOptions>,
         /// Why the dialect was chosen; empty where it was pinned.
         reasons: Vec<String>,
         /// Whether every byte was looked at, so that no type can turn out to be too narrow.
@@ -105,7 +105,7 @@ impl FileTable {
                     None => detect(&files, &options).await?,
                 };
                 let schema = format.schema();
-                (TableKind::Csv { format, options, reasons, settled }, schema)
+                (TableKind::Csv { format, options: Box::new(options), reasons, settled }, schema)
             }
             FileFormat::Parquet => {
                 (TableKind::Parquet, schema_of_all(&files, state, &parquet_format(), codes::FILE_001).await?)

@@ -119,8 +119,8 @@ fn floats() {
 #[test]
 fn floats_between_two_texts_are_shown_as_the_double_they_are() {
     let values = vec![
-        1_584_214.75,
-        343_126.125,
+        1_584_214.8,
+        343_126.13,
         -186_675_008.0,
         487_070_016.0,
         125_555_195_904.0,

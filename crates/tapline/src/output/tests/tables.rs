@@ -38,7 +38,7 @@ fn types_numbers_and_null() {
 #[test]
 fn null_is_dim_where_there_are_colors() {
     let rows = batch(vec![("a", Arc::new(StringArray::from(vec![None, Some("NULL")])) as ArrayRef)]);
-    let text = table(&[rows.clone()], TableStyle { color: true, ..TableStyle::default() });
+    let text = table(std::slice::from_ref(&rows), TableStyle { color: true, ..TableStyle::default() });
     assert_eq!(text.matches("\u{1b}[2m").count(), 1, "{text:?}");
     assert!(!table(&[rows], TableStyle::default()).contains('\u{1b}'));
 }
@@ -79,7 +79,7 @@ fn cells_cannot_move_the_cursor() {
 #[test]
 fn long_cells_end_somewhere_and_wide_tables_wrap() {
     let rows = batch(vec![("a", Arc::new(StringArray::from(vec!["x".repeat(10_000)])) as ArrayRef)]);
-    let text = table(&[rows.clone()], TableStyle::default());
+    let text = table(std::slice::from_ref(&rows), TableStyle::default());
     assert_eq!(text.matches('x').count(), 256);
     assert!(text.contains("x… │"));
     let narrow = table(&[rows], TableStyle { width: Some(40), ..TableStyle::default() });

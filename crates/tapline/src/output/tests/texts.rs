@@ -50,7 +50,7 @@ fn no_rows() {
 fn columns_of_the_same_name_stay_apart() {
     let one = |value| Arc::new(Int64Array::from(vec![value])) as ArrayRef;
     let names = batch(vec![("a", one(1)), ("a", one(2)), ("a_1", one(3)), ("A", one(4)), ("ключ\"", one(5))]);
-    assert_eq!(printed_text(Format::Csv, &[names.clone()]), "a,a_1,a_1_1,A_2,\"ключ\"\"\"\n1,2,3,4,5\n");
+    assert_eq!(printed_text(Format::Csv, std::slice::from_ref(&names)), "a,a_1,a_1_1,A_2,\"ключ\"\"\"\n1,2,3,4,5\n");
     assert_eq!(printed_text(Format::Ndjson, &[names]), "{\"a\":1,\"a_1\":2,\"a_1_1\":3,\"A_2\":4,\"ключ\\\"\":5}\n");
 }
 
