@@ -107,7 +107,10 @@ pub(crate) fn from_datafusion(error: &DataFusionError, doing: &str, tables: &[(S
     let text = text.trim_end_matches('.').replace("datafusion.public.", "");
     let error = Error::new(code, format!("{doing}: {}", restore(&lower(&text))));
     match code.id {
-        "SQL-004" => error.hint("see `tapline explain SQL-004`; functions have DuckDB's names"),
+        "SQL-004" => match root.to_string().split_once("Did you mean '").and_then(|(_, rest)| rest.split_once('\'')) {
+            Some((name, _)) => error.hint(format!("did you mean `{name}`?")),
+            None => error.hint("see `tapline explain SQL-004`; functions have DuckDB's names"),
+        },
         "SQL-011" => error.hint("TRY_CAST gives NULL where a value does not fit; a WHERE leaves such rows out"),
         _ => error.hint("`tapline explain` says more about the code"),
     }

@@ -65,6 +65,7 @@ fn syntax_error(sql: &str, error: &ParserError) -> Error {
         ParserError::RecursionLimitExceeded => "the SQL nests too deeply".to_owned(),
     };
     let (message, position) = split_position(&text);
+    let position = position.or_else(|| text.contains("EOF").then(|| end_of(sql)));
     let error = Error::new(codes::SQL_001, format!("parsing the SQL: {}", lower_first(message))).hint(
         "write one SELECT in DuckDB's dialect; names of files stand in single quotes: FROM 's3://bucket/file.parquet'",
     );
@@ -72,6 +73,12 @@ fn syntax_error(sql: &str, error: &ParserError) -> Error {
         Some((line, column)) => error.excerpt(caret(sql, line, column)),
         None => error,
     }
+}
+
+/// Line and column behind the last character, both from 1.
+fn end_of(sql: &str) -> (usize, usize) {
+    let last = sql.lines().last().unwrap_or("");
+    (sql.lines().count().max(1), last.chars().count() + 1)
 }
 
 /// Takes ` at Line: 1, Column: 8` off the end of a parser's message.
