@@ -108,8 +108,8 @@ pub fn up() -> Outcome {
     for service in all() {
         let note = note(service);
         let lines = match fs::read_to_string(&note) {
-            Ok(lines) => lines,
-            Err(_) => {
+            Ok(lines) if answers(&lines) => lines,
+            _ => {
                 let running = start(service, Lifetime::UntilDown)
                     .map_err(|message| format!("cannot start {}: {message}", service.name()))?;
                 let (variable, value) = &running.variable;
@@ -124,6 +124,12 @@ pub fn up() -> Outcome {
         print!("{lines}");
     }
     Ok(())
+}
+
+/// Whether the server of a note still runs: it does not where the machine was started anew in between.
+fn answers(lines: &str) -> bool {
+    let server = lines.split_once('@').and_then(|(_, rest)| rest.split(['/', '\'']).next());
+    server.is_some_and(|server| std::net::TcpStream::connect(server).is_ok())
 }
 
 /// Stops what [`up`] started.
