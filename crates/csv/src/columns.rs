@@ -137,6 +137,9 @@ impl ColumnReader {
             CsvType::HugeInt => self.decimals(cells, 38, 0),
             CsvType::Decimal(precision, scale) => self.decimals(cells, precision, scale),
             CsvType::Date => Ok(primitives::<Date32Type>(cells, |text| self.temporal.date(self.trimmed(text)))),
+            CsvType::Time if !spelled => {
+                Ok(primitives::<Time64MicrosecondType>(cells, |text| temporal::certain_time(self.trimmed(text))))
+            }
             CsvType::Time => Ok(primitives::<Time64MicrosecondType>(cells, |text| temporal::time(self.trimmed(text)))),
             CsvType::Timestamp => Ok(primitives::<TimestampMicrosecondType>(cells, |text| {
                 self.temporal.timestamp(self.trimmed(text), false)
@@ -151,8 +154,12 @@ impl ColumnReader {
                 Ok(primitives::<TimestampNanosecondType>(cells, |text| self.instant(text, 1)))
             }
             CsvType::TimestampTz => {
-                let (array, misfits) =
-                    typed::<TimestampMicrosecondType>(cells, |text| self.temporal.timestamp(self.trimmed(text), true));
+                let (array, misfits) = typed::<TimestampMicrosecondType>(cells, |text| {
+                    let text = self.trimmed(text);
+                    // Whoever declares the type means UTC where no zone is written.
+                    let unzoned = || self.temporal.timestamp(text, false).filter(|_| spelled);
+                    self.temporal.timestamp(text, true).or_else(unzoned)
+                });
                 Ok(Built { array: Arc::new(array.with_timezone("UTC")), misfits })
             }
         }

@@ -14,7 +14,7 @@ use crate::types::CsvType;
 /// How fields and rows are told apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialect {
-    /// Between fields, one or more characters.
+    /// Between fields, one or more characters; empty where every line is one field.
     pub delimiter: String,
     /// Every delimiter of the sample was followed by a space; that space is part of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -38,16 +38,29 @@ pub struct Dialect {
     pub skip: u64,
     /// Whether the first line names the columns.
     pub header: bool,
+    /// How many lines name them together.
+    #[serde(default = "one_line", skip_serializing_if = "is_one_line")]
+    pub header_lines: u64,
+    /// The header begins with the detected comment mark, as in `#id,name`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub header_marked: bool,
     /// Encoding by its WHATWG name in lower case, such as `utf-8`, `utf-16le`, `windows-1252`. A byte order mark in a file overrules it.
     pub encoding: String,
 }
 
+fn one_line() -> u64 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_one_line(lines: &u64) -> bool {
+    *lines == 1
+}
+
 impl Dialect {
-    /// Whether a table with these names has its header behind a detected comment mark, as in `#id,name`.
-    pub(crate) fn marks_header<'n>(&self, mut names: impl Iterator<Item = &'n str>) -> bool {
-        self.comment
-            .as_ref()
-            .is_some_and(|mark| self.comment_detected && names.any(|name| name.starts_with(mark.as_str())))
+    /// Whether a line that begins with the comment mark may be a row all the same.
+    pub(crate) fn may_mark_rows(&self) -> bool {
+        self.comment_detected && !self.comment_inline
     }
 }
 
@@ -122,6 +135,19 @@ impl CsvColumn {
 pub(crate) fn positional_name(position: usize, count: usize) -> String {
     let digits = count.saturating_sub(1).to_string().len();
     format!("column{position:0digits$}")
+}
+
+/// The cells of a header of several lines: what stands in a column, joined by spaces.
+pub(crate) fn joined_header(lines: Vec<Vec<String>>) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::new();
+    for line in lines {
+        joined.resize(joined.len().max(line.len()), String::new());
+        for (name, cell) in joined.iter_mut().zip(line) {
+            let space = if name.is_empty() || cell.is_empty() { "" } else { " " };
+            *name = format!("{name}{space}{cell}");
+        }
+    }
+    joined
 }
 
 /// Column names as DuckDB makes them from a header: blanks become `column0`, …, repeated names (without regard to case) get `_1`, `_2`, ….

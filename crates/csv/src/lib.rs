@@ -17,6 +17,8 @@ mod numbers;
 mod options;
 mod reject;
 mod scanner;
+mod skipper;
+mod specials;
 mod temporal;
 mod types;
 

@@ -2,6 +2,7 @@
 //! Only names, shapes and plausibility live here; what a setting does lives with the reader.
 //! Names follow DuckDB's `read_csv` (<https://duckdb.org/docs/stable/data/csv/overview#parameters>); everything is optional.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -20,7 +21,7 @@ pub(crate) const DEFAULT_MAX_LINE_SIZE: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CsvOptions {
-    /// Field delimiter, one or more characters.
+    /// Field delimiter, one or more characters; an empty string means that every line is one field.
     #[serde(alias = "sep", alias = "delimiter", skip_serializing_if = "Option::is_none")]
     pub delim: Option<String>,
     /// Quote character; an empty string means that nothing is quoted.
@@ -30,8 +31,11 @@ pub struct CsvOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub escape: Option<String>,
     /// Whether the first line (after `skip`) names the columns.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
+    /// How many lines name the columns where there is a header; the texts of a column are joined by spaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_lines: Option<u64>,
     /// Text that stands for NULL; by default the empty unquoted field.
     #[serde(alias = "null", skip_serializing_if = "Option::is_none")]
     pub nullstr: Option<OneOrMany>,
@@ -60,7 +64,7 @@ pub struct CsvOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub columns: Option<ColumnTypes>,
     /// Read every column that has no declared type as VARCHAR.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub all_varchar: Option<bool>,
     /// Format of DATE values, as in `strptime`, such as `%d.%m.%Y`.
     #[serde(alias = "date_format", skip_serializing_if = "Option::is_none")]
@@ -75,16 +79,16 @@ pub struct CsvOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thousands: Option<String>,
     /// Fill rows that are too short with NULL instead of rejecting them.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub null_padding: Option<bool>,
     /// `false` tolerates text after a closing quote and unclosed quotes.
-    #[serde(alias = "strict_mode", skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "strict_mode", deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
     /// What a line that does not fit does: `reject` (default) sets it aside, `fail` ends the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_bad_row: Option<OnBadRow>,
     /// DuckDB's name for `on_bad_row`: `true` is `reject`, `false` is `fail`. `on_bad_row` wins where both are given.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub ignore_errors: Option<bool>,
     /// Rows to look at per file for detection; -1 means all that is at hand.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,20 +100,26 @@ pub struct CsvOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force_not_null: Option<OneOrMany>,
     /// `true` lets a quoted value stand for NULL where it equals `nullstr`; by default a quoted value is a value.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub allow_quoted_nulls: Option<bool>,
     /// Turn column names into lower-case words joined by `_`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub normalize_names: Option<bool>,
     /// `false` detects nothing: the defaults `,`, `"`, no header, and VARCHAR, or what the other settings say.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub auto_detect: Option<bool>,
     /// Types that detection may choose from, by DuckDB name; VARCHAR is always one of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_type_candidates: Option<Vec<String>>,
     /// Unite the columns of all files by name; a column that a file lacks is NULL there.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub union_by_name: Option<bool>,
+    /// Accepted for compatibility, without effect: buffers have the size they need.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffer_size: Option<u64>,
+    /// Accepted for compatibility, without effect: how a file is read never changes what is read.
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<bool>,
 }
 
 impl CsvOptions {
@@ -119,20 +129,21 @@ impl CsvOptions {
     /// [`CsvError::Setting`] names the first setting that cannot be used.
     pub fn validate(&self) -> Result<(), CsvError> {
         if let Some(delimiter) = &self.delim
-            && (delimiter.is_empty() || delimiter.len() > 8 || delimiter.contains(['\r', '\n']))
+            && (delimiter.len() > 8 || delimiter.contains(['\r', '\n']))
         {
-            return Err(setting("delim", "use 1 to 8 bytes without line breaks"));
+            return Err(setting("delim", "use at most 8 bytes without line breaks"));
         }
         single_character("quote", self.quote.as_deref())?;
         single_character("escape", self.escape.as_deref())?;
-        if let (Some(delimiter), Some(quote)) = (&self.delim, self.quote.as_deref())
-            && !quote.is_empty()
-            && delimiter.contains(quote)
-        {
-            return Err(setting("quote", "the quote character must not be part of the delimiter"));
-        }
         if self.comment.as_deref().is_some_and(|comment| comment.contains(['\r', '\n'])) {
             return Err(setting("comment", "a comment cannot begin with a line break"));
+        }
+        self.validate_roles()?;
+        if let Some(names) = &self.names {
+            let mut known = HashSet::new();
+            if let Some(name) = names.iter().find(|name| !known.insert(name.as_str())) {
+                return Err(setting("names", format!("{name:?} is there twice")));
+            }
         }
         if let Some(new_line) = self.new_line.as_deref()
             && !matches!(new_line, "\n" | "\r\n" | "\r" | "\\n" | "\\r\\n" | "\\r")
@@ -143,7 +154,7 @@ impl CsvOptions {
             encoding::by_label(label)?;
         }
         match (self.decimal_separator.as_deref(), self.thousands.as_deref()) {
-            (None | Some("." | ","), None) => {}
+            (None | Some("." | ","), None | Some("")) => {}
             (Some(decimal), _) if decimal != "." && decimal != "," => {
                 return Err(setting("decimal_separator", "use `.` or `,`"));
             }
@@ -158,6 +169,9 @@ impl CsvOptions {
                 }
             }
             (Some(_), None) => {}
+        }
+        if self.header_lines.is_some_and(|lines| lines == 0 || lines > 100) {
+            return Err(setting("header_lines", "use 1 to 100, or header: false where no line names the columns"));
         }
         if self.max_line_size == Some(0) || self.max_line_size.is_some_and(|size| size > 1 << 30) {
             return Err(setting("max_line_size", "use 1 to 1073741824 bytes"));
@@ -178,6 +192,26 @@ impl CsvOptions {
             Some(TypeSettings::ByPosition(types)) => types.iter().try_for_each(|name| CsvType::parse(name).map(drop)),
             None => Ok(()),
         }
+    }
+
+    /// No character can have two meanings.
+    fn validate_roles(&self) -> Result<(), CsvError> {
+        let given = |text: &'_ Option<String>| text.clone().filter(|text| !text.is_empty());
+        let [delimiter, quote, escape, comment] = [&self.delim, &self.quote, &self.escape, &self.comment].map(given);
+        let clash = |one: &Option<String>, other: &Option<String>| match (one, other) {
+            (Some(one), Some(other)) => one.contains(other.as_str()) || other.contains(one.as_str()),
+            _ => false,
+        };
+        for (name, one, others) in [
+            ("quote", &quote, [("delimiter", &delimiter), ("comment", &comment)]),
+            ("escape", &escape, [("delimiter", &delimiter), ("comment", &comment)]),
+            ("comment", &comment, [("delimiter", &delimiter), ("quote", &quote)]),
+        ] {
+            if let Some((other, _)) = others.into_iter().find(|(_, other)| clash(one, other)) {
+                return Err(setting(name, format!("it must not be part of the {other} or contain it")));
+            }
+        }
+        Ok(())
     }
 
     /// What to do with a line that does not fit.
@@ -205,6 +239,29 @@ impl CsvOptions {
             None => None,
         };
         text.map(CsvType::parse).transpose()
+    }
+}
+
+/// A switch: a boolean, or as SQL also spells it, `0`, `1`, `'true'` or `'false'`.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Spelling {
+        Flag(bool),
+        Number(i64),
+        Word(String),
+    }
+    let problem = |found: String| serde::de::Error::custom(format!("{found} is neither true nor false"));
+    match Option::<Spelling>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Spelling::Flag(flag)) => Ok(Some(flag)),
+        Some(Spelling::Number(number @ (0 | 1))) => Ok(Some(number == 1)),
+        Some(Spelling::Number(number)) => Err(problem(number.to_string())),
+        Some(Spelling::Word(word)) => match word.to_ascii_lowercase().as_str() {
+            "true" | "t" | "1" => Ok(Some(true)),
+            "false" | "f" | "0" => Ok(Some(false)),
+            _ => Err(problem(format!("{word:?}"))),
+        },
     }
 }
 

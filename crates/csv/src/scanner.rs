@@ -3,6 +3,8 @@
 //! Used by detection on samples and by the decoder on its buffer.
 
 use crate::dialect::Dialect;
+use crate::options::CsvOptions;
+use crate::specials::Specials;
 
 /// The bytes that structure a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +22,17 @@ pub(crate) struct Syntax {
     pub comment_unless_fields: Option<usize>,
     /// Text after a closing quote spoils a record; otherwise such a quote is text.
     pub strict: bool,
+    /// The longest record in bytes. Unless `strict`, a quote that is not closed within so many bytes is text, too.
+    pub limit: usize,
 }
 
 impl Syntax {
-    pub(crate) fn new(dialect: &Dialect, columns: usize, strict: bool) -> Syntax {
+    pub(crate) fn new(dialect: &Dialect, columns: usize, options: &CsvOptions) -> Syntax {
         let byte = |character: Option<char>| character.and_then(|character| u8::try_from(character).ok());
         let quote = byte(dialect.quote);
         Syntax {
-            delimiter: dialect.delimiter.as_bytes().to_vec(),
+            // No text contains 0xFF, so that it delimits nothing.
+            delimiter: if dialect.delimiter.is_empty() { vec![0xFF] } else { dialect.delimiter.as_bytes().to_vec() },
             spaced: dialect.spaced,
             quote,
             escape: byte(dialect.escape).filter(|escape| Some(*escape) != quote),
@@ -37,9 +42,16 @@ impl Syntax {
                 .as_ref()
                 .filter(|comment| dialect.comment_inline && comment.len() == 1)
                 .map(|comment| comment.as_bytes()[0]),
-            comment_unless_fields: dialect.comment_detected.then_some(columns),
-            strict,
+            comment_unless_fields: dialect.may_mark_rows().then_some(columns),
+            strict: options.is_strict(),
+            limit: options.line_limit(),
         }
+    }
+
+    /// The bytes that may end a field or change how it is read, line breaks aside.
+    pub(crate) fn needles(&self) -> [u8; 4] {
+        let delimiter = self.delimiter[0];
+        [Some(delimiter), self.quote, self.escape, self.inline_comment].map(|needle| needle.unwrap_or(delimiter))
     }
 }
 
@@ -88,6 +100,8 @@ pub(crate) enum RecordKind {
     Malformed,
     /// A record whose quoted field runs to the end of the file.
     Unclosed,
+    /// A record of more bytes than are allowed; its fields are not kept.
+    TooLong,
 }
 
 /// One record found by [`Scanner::next_record`].
@@ -122,10 +136,12 @@ enum AfterQuote {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(syntax: &'a Syntax, data: &'a [u8], position: usize, at_end: bool) -> Scanner<'a> {
-        let delimiter = syntax.delimiter[0];
-        let needles = [Some(delimiter), syntax.quote, syntax.escape, syntax.inline_comment]
-            .map(|needle| needle.unwrap_or(delimiter));
-        Scanner { syntax, data, at_end, position, specials: Specials::new(data, position, needles) }
+        Scanner { syntax, data, at_end, position, specials: Specials::new(data, position, syntax.needles()) }
+    }
+
+    /// Whether a line begins with the comment mark.
+    pub(crate) fn is_comment(syntax: &Syntax, line: &[u8]) -> bool {
+        syntax.comment.as_ref().is_some_and(|comment| line.starts_with(comment))
     }
 
     /// Finds the next record and appends its fields; `None` when the buffer does not hold a whole one.
@@ -140,38 +156,45 @@ impl<'a> Scanner<'a> {
             if !self.at_end && line.len() < comment.len() && comment.starts_with(line) {
                 return None;
             }
-            if line.starts_with(comment) {
+            if Scanner::is_comment(self.syntax, line) {
                 return self.comment_or_record(start, fields);
             }
         }
-        let record = self.record(start, fields);
-        match record {
-            Some(record) => {
-                if record.kind != RecordKind::Fields {
-                    fields.truncate(field_base);
-                }
-                self.position = record.next;
-            }
-            None => fields.truncate(field_base),
+        let record = self.record(start, fields).map(|record| self.within_limit(record));
+        if record.is_none_or(|record| record.kind != RecordKind::Fields) {
+            fields.truncate(field_base);
+        }
+        if let Some(record) = record {
+            self.position = record.next;
         }
         record
+    }
+
+    fn within_limit(&self, record: Record) -> Record {
+        let long = record.next - record.start > self.syntax.limit;
+        match record.kind {
+            RecordKind::Fields | RecordKind::Malformed if long => Record { kind: RecordKind::TooLong, ..record },
+            _ => record,
+        }
     }
 
     fn comment_or_record(&mut self, start: usize, fields: &mut Vec<FieldSpan>) -> Option<Record> {
         let field_base = fields.len();
         if let Some(expected) = self.syntax.comment_unless_fields {
-            let record = self.record(start, fields);
-            if let Some(record) =
-                record.filter(|record| record.kind == RecordKind::Fields && fields.len() - field_base == expected)
-            {
+            let record = self.record(start, fields).map(|record| self.within_limit(record));
+            let found = fields.len() - field_base;
+            if let Some(record) = record.filter(|record| record.kind == RecordKind::Fields && found == expected) {
                 self.position = record.next;
                 return Some(record);
             }
             fields.truncate(field_base);
+            if record.is_none() && !self.at_end {
+                return None;
+            }
         }
         let next = self.next_line(start)?;
         self.position = next;
-        self.specials.seek(next);
+        self.specials.rewind(next);
         Some(Record { kind: RecordKind::Comment, start, next, breaks: 1 })
     }
 
@@ -247,7 +270,7 @@ impl<'a> Scanner<'a> {
                 return self.end_with_comment(kind, start, position, breaks);
             } else if Some(byte) == quote && !literal && data[field_start..position].iter().all(|byte| *byte == b' ') {
                 let breaks_before = breaks;
-                match self.quoted(position, &mut breaks) {
+                match self.quoted(start, position, &mut breaks) {
                     Quoted::Closed { field, after: AfterQuote::Delimiter(next) } => {
                         fields.push(field);
                         field_start = next;
@@ -308,20 +331,25 @@ impl<'a> Scanner<'a> {
         FieldSpan { start: offset(start + usize::from(space)), end: offset(end), kind: FieldKind::Plain }
     }
 
-    /// Reads a quoted field whose opening quote is at `open`.
-    fn quoted(&mut self, open: usize, breaks: &mut u32) -> Quoted {
+    /// Reads a quoted field whose opening quote is at `open`, in the record that starts at `record`.
+    fn quoted(&mut self, record: usize, open: usize, breaks: &mut u32) -> Quoted {
+        // Tolerance looks no further than a record may be long, whatever the buffer holds.
+        let end = if self.syntax.strict { usize::MAX } else { record.saturating_add(self.syntax.limit) };
         let data = self.data;
         let mut kind = FieldKind::Quoted;
         let mut misplaced = false;
         while let Some(position) = self.specials.next() {
             let byte = data[position];
+            if position >= end {
+                return Quoted::Misplaced;
+            }
             if Some(byte) == self.syntax.quote {
                 if data.get(position + 1).copied() == self.syntax.quote {
                     kind = FieldKind::Escaped;
                     self.specials.seek(position + 2);
                     continue;
                 }
-                let after = self.after_quote(position + 1);
+                let after = self.after_quote(position + 1, end);
                 match after {
                     AfterQuote::Unknown => return Quoted::Unclosed,
                     AfterQuote::Text if !self.syntax.strict => misplaced = true,
@@ -343,17 +371,19 @@ impl<'a> Scanner<'a> {
                 *breaks += 1;
             }
         }
-        Quoted::Unclosed
+        if data.len() > end { Quoted::Misplaced } else { Quoted::Unclosed }
     }
 
-    /// Looks at what follows a quote: spaces between a closing quote and the field's end are nobody's data.
-    fn after_quote(&self, position: usize) -> AfterQuote {
+    /// Looks at what follows a quote up to `end`: spaces between a closing quote and the field's end are nobody's data.
+    fn after_quote(&self, position: usize, end: usize) -> AfterQuote {
         let rest = &self.data[position..];
         let spaces =
             if self.syntax.delimiter[0] == b' ' { 0 } else { rest.iter().take_while(|byte| **byte == b' ').count() };
         let rest = &rest[spaces..];
         let position = position + spaces;
-        if rest.starts_with(&self.syntax.delimiter) {
+        if position.saturating_add(self.syntax.delimiter.len()) > end {
+            AfterQuote::Text
+        } else if rest.starts_with(&self.syntax.delimiter) {
             AfterQuote::Delimiter(position + self.syntax.delimiter.len())
         } else if matches!(rest.first(), Some(b'\n' | b'\r')) || (rest.is_empty() && self.at_end) {
             AfterQuote::LineEnd(position)
@@ -434,162 +464,4 @@ pub(crate) fn unescape<'a>(text: &[u8], syntax: &Syntax, scratch: &'a mut Vec<u8
         }
     }
     scratch
-}
-
-/// Finds the positions of structuring bytes, 64 bytes at a time.
-struct Specials<'a> {
-    data: &'a [u8],
-    needles: [u8; 4],
-    /// Start of the block that `mask` describes.
-    block: usize,
-    /// One bit per byte of the block that is special and not yet passed.
-    mask: u64,
-}
-
-impl<'a> Specials<'a> {
-    fn new(data: &'a [u8], position: usize, needles: [u8; 4]) -> Specials<'a> {
-        let mut specials = Specials { data, needles, block: 0, mask: 0 };
-        specials.rewind(position);
-        specials
-    }
-
-    /// Goes on at `position`, which lies ahead.
-    #[inline]
-    fn seek(&mut self, position: usize) {
-        if position & !63 != self.block {
-            self.load(position & !63);
-        }
-        self.mask &= !lower_bits(position & 63);
-    }
-
-    /// Goes back to `position`.
-    fn rewind(&mut self, position: usize) {
-        self.load(position & !63);
-        self.mask &= !lower_bits(position & 63);
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<usize> {
-        while self.mask == 0 {
-            let block = self.block + 64;
-            if block >= self.data.len() {
-                return None;
-            }
-            self.load(block);
-        }
-        let position = self.block + self.mask.trailing_zeros() as usize;
-        self.mask &= self.mask - 1;
-        Some(position)
-    }
-
-    #[inline]
-    fn load(&mut self, block: usize) {
-        self.block = block;
-        let rest = self.data.get(block..).unwrap_or_default();
-        self.mask = match rest.first_chunk::<64>() {
-            Some(chunk) => special_bits(chunk, self.needles),
-            None => {
-                let mut chunk = [0; 64];
-                chunk[..rest.len()].copy_from_slice(rest);
-                special_bits(&chunk, self.needles) & lower_bits(rest.len())
-            }
-        };
-    }
-}
-
-/// The lowest `count` bits, `count` below 64.
-fn lower_bits(count: usize) -> u64 {
-    (1 << count) - 1
-}
-
-/// One bit for every byte of the block that is a line break or one of the needles. Written so that the compiler turns it into vector compares.
-#[inline]
-fn special_bits(chunk: &[u8; 64], needles: [u8; 4]) -> u64 {
-    let mut flags = [0_u8; 64];
-    for (flag, byte) in flags.iter_mut().zip(chunk) {
-        let needle = u8::from(*byte == needles[0])
-            | u8::from(*byte == needles[1])
-            | u8::from(*byte == needles[2])
-            | u8::from(*byte == needles[3]);
-        *flag = needle | u8::from(*byte == b'\n') | u8::from(*byte == b'\r');
-    }
-    let mut bits = 0;
-    for (index, group) in flags.as_chunks::<8>().0.iter().enumerate() {
-        // Multiplying gathers the eight flag bytes into the top byte, the first one lowest.
-        let gathered = u64::from_le_bytes(*group).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        bits |= gathered << (index * 8);
-    }
-    bits
-}
-
-/// Finds the end of a record that is too long to be kept, byte by byte in constant memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Skipper {
-    state: SkipState,
-    /// Line breaks passed.
-    pub breaks: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SkipState {
-    FieldStart,
-    Unquoted,
-    Quoted,
-    /// Behind an escape in a quoted field.
-    QuotedEscape,
-    /// Behind a quote in a quoted field.
-    QuoteInQuoted,
-    /// Behind the CR that ended the record.
-    CarriageReturn,
-}
-
-impl Skipper {
-    pub(crate) fn new() -> Skipper {
-        Skipper { state: SkipState::FieldStart, breaks: 0 }
-    }
-
-    /// Returns how many bytes still belong to the record, once its end is found.
-    pub(crate) fn skip(&mut self, bytes: &[u8], syntax: &Syntax) -> Option<usize> {
-        let delimiter_end = syntax.delimiter.last().copied();
-        for (index, byte) in bytes.iter().copied().enumerate() {
-            let unquoted = |state: SkipState| match byte {
-                b'\r' => SkipState::CarriageReturn,
-                _ if Some(byte) == delimiter_end => SkipState::FieldStart,
-                b' ' if state == SkipState::FieldStart => SkipState::FieldStart,
-                _ if Some(byte) == syntax.quote && state == SkipState::FieldStart => SkipState::Quoted,
-                _ => SkipState::Unquoted,
-            };
-            self.state = match self.state {
-                SkipState::CarriageReturn => return Some(index + usize::from(byte == b'\n')),
-                SkipState::FieldStart | SkipState::Unquoted if byte == b'\n' => {
-                    self.breaks += 1;
-                    return Some(index + 1);
-                }
-                SkipState::QuoteInQuoted if byte == b'\n' => {
-                    self.breaks += 1;
-                    return Some(index + 1);
-                }
-                SkipState::FieldStart => unquoted(SkipState::FieldStart),
-                SkipState::Unquoted => unquoted(SkipState::Unquoted),
-                SkipState::QuotedEscape => SkipState::Quoted,
-                SkipState::QuoteInQuoted if Some(byte) == syntax.quote => SkipState::Quoted,
-                SkipState::QuoteInQuoted => unquoted(SkipState::Unquoted),
-                SkipState::Quoted if Some(byte) == syntax.escape => SkipState::QuotedEscape,
-                SkipState::Quoted if Some(byte) == syntax.quote => SkipState::QuoteInQuoted,
-                SkipState::Quoted => {
-                    self.breaks += u32::from(byte == b'\n');
-                    SkipState::Quoted
-                }
-            };
-            if self.state == SkipState::CarriageReturn {
-                self.breaks += 1;
-            }
-        }
-        None
-    }
-
-    /// Whether the file may end here without leaving a quote open.
-    pub(crate) fn is_closed(self) -> bool {
-        !matches!(self.state, SkipState::Quoted | SkipState::QuotedEscape)
-    }
 }

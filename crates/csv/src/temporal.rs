@@ -167,6 +167,12 @@ pub(crate) fn time(text: &[u8]) -> Option<i64> {
     (rest.is_empty() && nanoseconds % 1000 == 0).then_some(nanoseconds / 1000)
 }
 
+/// As [`time`], where nobody said that the text is one: `12:30` may as well be minutes and seconds, so that seconds are required.
+pub(crate) fn certain_time(text: &[u8]) -> Option<i64> {
+    let colons = text.iter().filter(|byte| **byte == b':').count();
+    if colons == 2 { time(text) } else { None }
+}
+
 /// The set of [`DateShape::ALL`] that read the whole text as a date, one bit each.
 pub(crate) fn date_shapes(text: &[u8]) -> u16 {
     if !plausible_date_start(text) {

@@ -1,24 +1,26 @@
-//! The measures themselves; each returns its report as text.
-//! Reading files is the business of `tables`.
-//! Called by the subcommands of this example and by the conformance tests.
+//! The measures themselves, as numbers and verdicts.
+//! Reading files is the business of `tables`, telling people that of `report`.
+//! Called by the reports of this example and by the conformance tests.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
 
 use serde_json::Value;
-use tapline_csv::{CsvOptions, OneOrMany, Sample, detect};
+use tapline_csv::{CsvOptions, Sample, detect};
 
-use crate::tables::{self, Table};
+use super::calls;
+use super::tables::{self, Table};
 
-fn read_lines(path: &Path) -> Result<Vec<Value>, String> {
+/// The JSON values of a file, one a line.
+pub fn read_lines(path: &Path) -> Result<Vec<Value>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("reading {}: {error}", path.display()))?;
     text.lines()
         .map(|line| serde_json::from_str(line).map_err(|error| format!("reading {}: {error}", path.display())))
         .collect()
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+/// A file's bytes.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("reading {}: {error}", path.display()))
 }
 
@@ -65,19 +67,6 @@ pub fn dialect_scores(directory: &Path, files: &Path) -> Result<DialectScores, S
     Ok(sets)
 }
 
-pub fn dialect(directory: &Path, files: &Path) -> Result<String, String> {
-    let mut report = String::new();
-    for (name, (hits, total, misses)) in dialect_scores(directory, files)? {
-        let _ = writeln!(report, "{name}: {hits} of {total} ({:.2} %)", 100.0 * hits as f64 / total as f64);
-        if !name.ends_with("codec") && !name.ends_with("messy") {
-            misses.iter().for_each(|miss| {
-                let _ = writeln!(report, "    {miss}");
-            });
-        }
-    }
-    Ok(report)
-}
-
 /// Reads every file of a pollock directory and writes what was read.
 pub fn pollock(bench: &Path, output: &Path, given: bool, typed: bool) -> Result<String, String> {
     std::fs::create_dir_all(output).map_err(|error| error.to_string())?;
@@ -117,6 +106,7 @@ fn set_given(options: &mut CsvOptions, parameters: &Value) {
     options.escape = text("escapechar").filter(|escape| !escape.is_empty());
     options.encoding = text("encoding").filter(|encoding| encoding != "ascii");
     options.header = parameters["header_lines"].as_u64().map(|lines| lines > 0);
+    options.header_lines = parameters["header_lines"].as_u64().filter(|lines| *lines > 0);
     options.skip = parameters["preamble_lines"].as_u64();
 }
 
@@ -242,12 +232,7 @@ pub fn oracle_verdicts(directory: &Path, filter: &str) -> Result<Vec<(String, Ve
             continue;
         }
         let bytes = read_file(&directory.join("files").join(file))?;
-        // DuckDB reads a quoted empty field as NULL unless told otherwise; the comparison is not about that.
-        let options = CsvOptions {
-            allow_quoted_nulls: Some(true),
-            nullstr: Some(OneOrMany::One(String::new())),
-            ..CsvOptions::default()
-        };
+        let options = calls::oracle_nulls(CsvOptions::default());
         let result = tables::read(file, &bytes, &options);
         let verdict = match (&result, expected["duckdb"] == "ok") {
             (_, false) => Verdict::DuckDbFails,
@@ -257,49 +242,4 @@ pub fn oracle_verdicts(directory: &Path, filter: &str) -> Result<Vec<(String, Ve
         verdicts.push((file.to_owned(), verdict, result.ok()));
     }
     Ok(verdicts)
-}
-
-pub fn oracle(directory: &Path, filter: &str) -> Result<String, String> {
-    let (mut report, mut tally) = (String::new(), BTreeMap::<String, usize>::new());
-    for (file, verdict, table) in oracle_verdicts(directory, filter)? {
-        let label = match &verdict {
-            Verdict::Different(why) => {
-                let dialect = table
-                    .map(|table| format!("{} rejects, {:?}", table.rejects.len(), table.format.dialect))
-                    .unwrap_or_default();
-                let _ = writeln!(report, "{file}: {why} ({dialect})");
-                "different".to_owned()
-            }
-            other => format!("{other:?}"),
-        };
-        *tally.entry(label).or_default() += 1;
-    }
-    let _ = writeln!(report, "{tally:?}");
-    Ok(report)
-}
-
-pub fn show(file: &Path, options: &str) -> Result<String, String> {
-    let options: CsvOptions = serde_json::from_str(options).map_err(|error| error.to_string())?;
-    let table = tables::read(&file.to_string_lossy(), &read_file(file)?, &options)?;
-    let mut report = String::new();
-    let _ = writeln!(report, "{:#?}\n{:#?}", table.format.dialect, table.reasons);
-    let _ = writeln!(
-        report,
-        "{}",
-        table
-            .format
-            .columns
-            .iter()
-            .map(|column| format!("{:?} {}", column.name, column.data_type))
-            .collect::<Vec<_>>()
-            .join(", ")
-    );
-    table.rows.iter().take(10).for_each(|row| {
-        let _ = writeln!(report, "{row:?}");
-    });
-    table.rejects.iter().take(10).for_each(|reject| {
-        let _ = writeln!(report, "{reject:?}");
-    });
-    let _ = writeln!(report, "{:?}", table.counts);
-    Ok(report)
 }

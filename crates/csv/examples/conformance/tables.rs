@@ -22,13 +22,28 @@ pub struct Table {
 
 /// Reads a file, compressed or not.
 pub fn read(name: &str, bytes: &[u8], options: &CsvOptions) -> Result<Table, String> {
-    let compression = Compression::resolve(options, name, bytes);
-    let plain = compression.decompress_prefix(bytes, 1 << 30).map_err(|error| error.to_string())?;
-    let sample = Sample { name, bytes: &plain[..plain.len().min(SAMPLE_BYTES)], complete: plain.len() <= SAMPLE_BYTES };
-    let detection = detect(&[sample], options).map_err(|error| error.to_string())?;
+    read_files(&[(name.to_owned(), bytes.to_vec())], options)
+}
+
+/// Reads the files of one table, names and bytes, compressed or not.
+pub fn read_files(files: &[(String, Vec<u8>)], options: &CsvOptions) -> Result<Table, String> {
+    let mut plain: Vec<(&str, Vec<u8>)> = Vec::new();
+    for (name, bytes) in files {
+        let compression = Compression::resolve(options, name, bytes);
+        plain.push((name, compression.decompress_prefix(bytes, 1 << 30).map_err(|error| error.to_string())?));
+    }
+    let samples: Vec<Sample<'_>> = plain
+        .iter()
+        .map(|(name, bytes)| Sample {
+            name,
+            bytes: &bytes[..bytes.len().min(SAMPLE_BYTES)],
+            complete: bytes.len() <= SAMPLE_BYTES,
+        })
+        .collect();
+    let detection = detect(&samples, options).map_err(|error| error.to_string())?;
     let mut format = detection.format;
     loop {
-        match read_once(name, &plain, &format, options) {
+        match read_once(&plain, &format, options) {
             Ok((rows, rejects, counts)) => {
                 return Ok(Table { format, reasons: detection.reasons, rows, rejects, counts });
             }
@@ -40,18 +55,23 @@ pub fn read(name: &str, bytes: &[u8], options: &CsvOptions) -> Result<Table, Str
 
 type Read = (Vec<Vec<Option<String>>>, Vec<LineReject>, LineCounts);
 
-fn read_once(name: &str, plain: &[u8], format: &TableFormat, options: &CsvOptions) -> Result<Read, DecodeError> {
-    let mut decoder = Decoder::new(name, format, options)?;
-    let (mut rows, mut rejects) = (Vec::new(), Vec::new());
-    for piece in plain.chunks(1 << 16) {
-        decoder.push(piece)?;
-        rows.extend(std::iter::from_fn(|| decoder.next_batch()).flat_map(|batch| cells(&batch)));
-        rejects.extend(decoder.take_rejects());
+fn read_once(files: &[(&str, Vec<u8>)], format: &TableFormat, options: &CsvOptions) -> Result<Read, DecodeError> {
+    let (mut rows, mut rejects, mut counts) = (Vec::new(), Vec::new(), LineCounts::default());
+    for (name, bytes) in files {
+        let mut decoder = Decoder::new(name, format, options)?;
+        let mut drain = |decoder: &mut Decoder| {
+            rows.extend(std::iter::from_fn(|| decoder.next_batch()).flat_map(|batch| cells(&batch)));
+            rejects.extend(decoder.take_rejects());
+        };
+        for piece in bytes.chunks(1 << 16) {
+            decoder.push(piece)?;
+            drain(&mut decoder);
+        }
+        decoder.finish()?;
+        drain(&mut decoder);
+        counts.add(&decoder.counts());
     }
-    decoder.finish()?;
-    rows.extend(std::iter::from_fn(|| decoder.next_batch()).flat_map(|batch| cells(&batch)));
-    rejects.extend(decoder.take_rejects());
-    Ok((rows, rejects, decoder.counts()))
+    Ok((rows, rejects, counts))
 }
 
 fn cells(batch: &RecordBatch) -> Vec<Vec<Option<String>>> {

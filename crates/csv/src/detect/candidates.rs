@@ -2,7 +2,7 @@
 //! Candidates are tried on the samples; the one under which the text looks most like a table of clean cells wins.
 //! Called by `detect` once the samples are UTF-8.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::dialect::{Dialect, Newline};
 use crate::options::CsvOptions;
@@ -10,7 +10,7 @@ use crate::scanner::{FieldKind, RecordKind, Syntax};
 
 use super::Text;
 use super::cells::{cleanliness, is_value};
-use super::parsed::Parsed;
+use super::parsed::{Parsed, behind_lines};
 
 /// Bytes of each sample that candidates are tried on.
 const PROBE_BYTES: usize = 128 * 1024;
@@ -21,7 +21,7 @@ const PROBE_SAMPLES: usize = 8;
 /// Delimiters that are tried wherever they occur, by how usual they are.
 const USUAL: [char; 5] = [',', ';', '\t', '|', ':'];
 /// What a table of one column is worth; a delimiter has to make a better table.
-const ONE_COLUMN: f64 = 0.3;
+const ONE_COLUMN: f64 = 0.25;
 
 /// Chooses a dialect; preamble and header are found later.
 pub(crate) fn choose_dialect(
@@ -30,8 +30,12 @@ pub(crate) fn choose_dialect(
     encoding: String,
     reasons: &mut Vec<String>,
 ) -> Dialect {
-    let probes: Vec<Probe<'_>> =
-        texts.iter().filter(|text| !text.bytes.trim_ascii().is_empty()).take(PROBE_SAMPLES).map(Probe::new).collect();
+    let probes: Vec<Probe<'_>> = texts
+        .iter()
+        .filter(|text| !text.bytes.trim_ascii().is_empty())
+        .take(PROBE_SAMPLES)
+        .map(|text| Probe::new(text, options.skip.unwrap_or(0)))
+        .collect();
     let character = |text: &Option<String>| text.as_ref().map(|text| text.chars().next());
     let given_quote = character(&options.quote);
     let given_escape = character(&options.escape);
@@ -85,21 +89,20 @@ pub(crate) fn choose_dialect(
                     comment: comment.clone(),
                     skip: 0,
                     header: false,
+                    header_lines: 1,
+                    header_marked: false,
                     encoding: encoding.clone(),
                 };
-                let score = probes.iter().map(|probe| probe.score(&dialect) * delimiter.prior(probe)).sum::<f64>();
+                let score =
+                    probes.iter().map(|probe| probe.score(&dialect, options) * delimiter.prior(probe)).sum::<f64>();
                 candidates.push((score, dialect));
             }
         }
     }
     // The first of equally good candidates wins; there is at least one delimiter and one quote.
     let best = candidates.into_iter().reduce(|best, next| if next.0 > best.0 + 1e-9 { next } else { best });
-    let (score, mut dialect) = best.expect("a candidate was tried");
-    if score <= ONE_COLUMN * probes.len() as f64 && options.delim.is_none() {
-        ",".clone_into(&mut dialect.delimiter);
-        dialect.spaced = false;
-    }
-    if guessing && given_quote.is_none() && dialect.quote.is_some() && quotes_are_text(texts, &dialect) {
+    let (_, mut dialect) = best.expect("a candidate was tried");
+    if guessing && given_quote.is_none() && dialect.quote.is_some() && quotes_are_text(texts, &dialect, options) {
         (dialect.quote, dialect.escape) = (None, None);
     }
     explain(&dialect, options, reasons);
@@ -107,8 +110,8 @@ pub(crate) fn choose_dialect(
 }
 
 fn explain(dialect: &Dialect, options: &CsvOptions, reasons: &mut Vec<String>) {
-    let how = |given: bool| if given { "set" } else { "makes the most regular table" };
-    reasons.push(format!("delimiter {:?}: {}", dialect.delimiter, how(options.delim.is_some())));
+    let how = if options.delim.is_some() { "set" } else { "makes the most regular table" };
+    reasons.push(format!("delimiter {:?}: {how}", dialect.delimiter));
     if dialect.spaced {
         reasons.push("the space behind every delimiter is part of it".to_owned());
     }
@@ -136,9 +139,11 @@ struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    fn new(text: &'a Text<'_>) -> Probe<'a> {
-        let cut = text.bytes.len().min(PROBE_BYTES);
-        Probe { bytes: &text.bytes[..cut], complete: text.complete && cut == text.bytes.len() }
+    /// The start of a sample behind the lines that are to be skipped.
+    fn new(text: &'a Text<'_>, skip: u64) -> Probe<'a> {
+        let bytes = behind_lines(&text.bytes, skip);
+        let cut = bytes.len().min(PROBE_BYTES);
+        Probe { bytes: &bytes[..cut], complete: text.complete && cut == bytes.len() }
     }
 
     fn lines(&self) -> impl Iterator<Item = &'a [u8]> {
@@ -151,6 +156,10 @@ impl<'a> Probe<'a> {
             Some(end) if self.bytes[end] == b'\r' => Newline::Cr,
             _ => Newline::Lf,
         }
+    }
+
+    fn contains(&self, character: char) -> bool {
+        memchr::memmem::find(self.bytes, character.to_string().as_bytes()).is_some()
     }
 
     fn has_comment_lines(&self) -> bool {
@@ -181,8 +190,35 @@ impl<'a> Probe<'a> {
     }
 
     /// How much the sample looks like a table under a dialect, from 0 to about 1.
-    fn score(&self, dialect: &Dialect) -> f64 {
-        Tally::new(self, dialect, PROBE_RECORDS).score(dialect)
+    fn score(&self, dialect: &Dialect, options: &CsvOptions) -> f64 {
+        Tally::new(self, dialect, options, PROBE_RECORDS).score(dialect)
+    }
+}
+
+/// How many fields records have. A record fits every width between its last filled cell and its last cell.
+#[derive(Default)]
+struct Widths {
+    /// Where records begin and cease to fit, as the difference from one width to the next.
+    steps: BTreeMap<usize, i64>,
+}
+
+impl Widths {
+    fn add(&mut self, filled: usize, width: usize) {
+        *self.steps.entry(filled.max(1)).or_default() += 1;
+        *self.steps.entry(width + 1).or_default() -= 1;
+    }
+
+    /// The width that most records fit, the widest of equals, and how many fit it.
+    fn usual(&self) -> (usize, usize) {
+        let (mut fitting, mut best) = (0, (0, 1));
+        let mut steps = self.steps.iter().peekable();
+        while let Some((_, step)) = steps.next() {
+            fitting += step;
+            if let Some((next, _)) = steps.peek() {
+                best = best.max((fitting, *next - 1));
+            }
+        }
+        (best.1, usize::try_from(best.0).unwrap_or(0))
     }
 }
 
@@ -195,34 +231,45 @@ struct Tally {
     /// How many records have the most frequent number of fields, and that number.
     regular: usize,
     width: usize,
+    /// How many records have as many fields as the one before.
+    steady: usize,
     /// Cells that hold something; those of them that are numbers, dates or times; those in quotes.
     cells: usize,
     values: usize,
     quoted: usize,
     /// Sum of the cells' cleanliness.
     clean: f64,
+    /// The file ends soon after a quote that opens and does not close.
+    torn: bool,
     /// A quote opens and does not close for the greater part of the sample.
     swallowed: bool,
 }
 
 impl Tally {
-    fn new(probe: &Probe<'_>, dialect: &Dialect, limit: usize) -> Tally {
-        let syntax = Syntax::new(dialect, 0, true);
-        let parsed = Parsed::new(probe.bytes, &syntax, probe.complete, limit);
+    fn new(probe: &Probe<'_>, dialect: &Dialect, options: &CsvOptions, limit: usize) -> Tally {
+        let syntax = Syntax::new(dialect, 0, options);
+        let parsed = Parsed::new(probe.bytes, &syntax, probe.complete, 0, limit);
         let read = parsed.records.last().map_or(0, |last| last.end);
         let mut tally = Tally {
             swallowed: parsed.records.len() < limit && read < probe.bytes.len() / 2,
             width: 1,
             ..Tally::default()
         };
-        let mut widths: HashMap<usize, usize> = HashMap::new();
-        let mut scratch = Vec::new();
+        let mut widths = Widths::default();
+        let (mut scratch, mut before) = (Vec::new(), 0);
         for line in &parsed.records {
             match line.kind {
                 RecordKind::Blank | RecordKind::Comment => continue,
-                RecordKind::Malformed | RecordKind::Unclosed => tally.broken += 1,
-                RecordKind::Fields => *widths.entry(line.width).or_default() += 1,
+                RecordKind::Unclosed if (line.end - line.start) * 10 < probe.bytes.len() => {
+                    tally.torn = true;
+                    continue;
+                }
+                RecordKind::Malformed | RecordKind::Unclosed | RecordKind::TooLong => tally.broken += 1,
+                RecordKind::Fields if parsed.filled_cells(line) == 0 && line.width == 1 => continue,
+                RecordKind::Fields => widths.add(parsed.filled_width(line), line.width),
             }
+            tally.steady += usize::from(line.kind == RecordKind::Fields && line.width == before);
+            before = line.width;
             tally.records += 1;
             for field in parsed.fields(line) {
                 let text = parsed.text(*field, &mut scratch);
@@ -236,9 +283,7 @@ impl Tally {
                 tally.clean += if quoted { cleanliness(text).max(0.8) } else { cleanliness(text) };
             }
         }
-        if let Some((width, regular)) = widths.into_iter().max_by_key(|(width, count)| (*count, *width)) {
-            (tally.width, tally.regular) = (width, regular);
-        }
+        (tally.width, tally.regular) = widths.usual();
         tally
     }
 
@@ -247,8 +292,10 @@ impl Tally {
             return 0.0;
         }
         let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
-        let regularity = share(self.regular, self.records);
-        let soundness = 1.0 - share(self.broken, self.records);
+        // One table below another has another width, but is as steady.
+        let whole = self.records - self.broken;
+        let regularity = share(self.regular, whole).max(0.9 * share(self.steady, whole));
+        let soundness = (1.0 - share(self.broken, self.records)).powi(2);
         let cleanliness = self.clean / self.cells.max(1) as f64;
         // Quotes that were found as such speak for a quote character, quotes that are taken for text against that.
         let quoting = match dialect.quote {
@@ -257,7 +304,9 @@ impl Tally {
             Some(_) => 1.0,
         };
         if self.width == 1 {
-            return ONE_COLUMN * regularity * soundness * quoting * (0.5 + 0.5 * cleanliness);
+            // Whole lines in quotes were put there by someone who meant them as one field.
+            let alone = ONE_COLUMN + 0.15 * share(self.quoted, self.cells);
+            return alone * regularity * soundness * quoting * (0.5 + 0.5 * cleanliness);
         }
         let spread = (self.width - 1) as f64 / self.width as f64;
         // Words with a space between them are text; numbers in columns may be a table.
@@ -267,17 +316,17 @@ impl Tally {
 }
 
 /// Whether the quotes of a file are text: read as quotes they spoil lines, hardly any of them makes sense, and without them every line is a row.
-fn quotes_are_text(texts: &[Text<'_>], dialect: &Dialect) -> bool {
+fn quotes_are_text(texts: &[Text<'_>], dialect: &Dialect, options: &CsvOptions) -> bool {
     let unquoted = Dialect { quote: None, escape: None, ..dialect.clone() };
     let (mut broken, mut quoted, mut irregular) = (0, 0, 0);
     for text in texts.iter().take(PROBE_SAMPLES) {
-        let probe = Probe { bytes: &text.bytes, complete: text.complete };
-        let with = Tally::new(&probe, dialect, usize::MAX);
-        if with.broken == 0 && !with.swallowed {
+        let probe = Probe { bytes: behind_lines(&text.bytes, options.skip.unwrap_or(0)), complete: text.complete };
+        let with = Tally::new(&probe, dialect, options, usize::MAX);
+        if with.broken == 0 && !with.swallowed && !with.torn {
             continue;
         }
-        let without = Tally::new(&probe, &unquoted, usize::MAX);
-        broken += with.broken + usize::from(with.swallowed);
+        let without = Tally::new(&probe, &unquoted, options, usize::MAX);
+        broken += with.broken + usize::from(with.swallowed || with.torn);
         quoted += with.quoted;
         irregular += without.records - without.regular;
     }
@@ -323,15 +372,18 @@ fn delimiters(probes: &[Probe<'_>]) -> Vec<Delimiter> {
     }
     let mut found: Vec<char> = USUAL.into_iter().filter(|usual| tally.contains_key(usual)).collect();
     let mut unusual: Vec<(usize, char)> = tally
-        .into_iter()
-        .filter(|(character, count)| *count * 2 > lines && !USUAL.contains(character))
+        .iter()
+        .map(|(character, count)| (*character, *count))
+        .filter(|(character, count)| *count > 1 && *count * 2 > lines && !USUAL.contains(character))
         .map(|(character, count)| (count, character))
         .collect();
     unusual.sort_unstable_by(|left, right| right.cmp(left));
     found.extend(unusual.into_iter().map(|(_, character)| character));
-    if found.is_empty() {
-        found.push(',');
-    }
+    // A delimiter that does not occur makes a table of one column.
+    let absent = [',', ';', '\t', '|', '\u{1f}']
+        .into_iter()
+        .find(|unused| !tally.contains_key(unused) && !probes.iter().any(|probe| probe.contains(*unused)));
+    found.extend(absent);
     found
         .into_iter()
         .map(|single| {

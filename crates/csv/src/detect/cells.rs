@@ -8,7 +8,10 @@ pub(crate) fn cleanliness(text: &[u8]) -> f64 {
     if text.is_empty() || is_number(text) || is_date_or_time(text) || is_word(text) {
         return 1.0;
     }
-    if text.iter().any(|byte| matches!(byte, b'\t' | b'|' | b';'))
+    // In sentences a space follows a comma or a semicolon; between fields it hardly ever does.
+    let joins = |mark: u8| memchr::memchr_iter(mark, text).any(|at| text.get(at + 1).is_some_and(|next| *next != b' '));
+    if text.iter().any(|byte| matches!(byte, b'\t' | b'|'))
+        || joins(b';')
         || text.starts_with(b"\"")
         || text.ends_with(b"\"")
         || text.starts_with(b"'") != text.ends_with(b"'")
@@ -18,7 +21,10 @@ pub(crate) fn cleanliness(text: &[u8]) -> f64 {
     if is_address(text) {
         return 1.0;
     }
-    if text.contains(&b',') {
+    if joins(b',') {
+        return 0.1;
+    }
+    if text.iter().any(|byte| matches!(byte, b',' | b';')) {
         return 0.4;
     }
     0.8
@@ -49,6 +55,19 @@ fn is_number(text: &[u8]) -> bool {
         && text.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.')
         && (exponent == 0 || text.contains(&b'e') || text.contains(&b'E'))
         && marks <= 1 + digits / 3
+        && groups_are_thousands(text)
+}
+
+/// One comma may be a decimal separator; several separate groups of three digits.
+fn groups_are_thousands(text: &[u8]) -> bool {
+    let mut groups = text.split(|byte| matches!(byte, b',' | b'.')).skip(1).collect::<Vec<_>>();
+    if memchr::memchr_iter(b',', text).count() < 2 {
+        return true;
+    }
+    if text.contains(&b'.') {
+        groups.pop();
+    }
+    groups.iter().all(|group| group.len() == 3)
 }
 
 /// Digits with the punctuation that dates and times have.

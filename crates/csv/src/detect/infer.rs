@@ -7,7 +7,7 @@ use crate::error::CsvError;
 use crate::numbers::{self, Fidelity, NumberStyle};
 use crate::options::CsvOptions;
 use crate::scanner::FieldKind;
-use crate::temporal::{DateShape, TemporalFormat, date_shapes, time, timestamp_pattern, timestamp_shapes};
+use crate::temporal::{DateShape, TemporalFormat, certain_time, date_shapes, timestamp_pattern, timestamp_shapes};
 use crate::types::CsvType;
 
 /// The settings that matter to inference.
@@ -16,7 +16,6 @@ pub(crate) struct Rules {
     pub style: NumberStyle,
     date_format: Option<String>,
     timestamp_format: Option<String>,
-    all_varchar: bool,
     allowed: Option<Vec<CsvType>>,
 }
 
@@ -32,7 +31,6 @@ impl Rules {
             style: NumberStyle::new(options),
             date_format: options.dateformat.clone(),
             timestamp_format: options.timestampformat.clone(),
-            all_varchar: options.all_varchar.unwrap_or(false) || options.auto_detect == Some(false),
             allowed,
         })
     }
@@ -100,7 +98,7 @@ impl Evidence {
                 self.finite |= value.is_some_and(f64::is_finite);
             }
         }
-        self.time = self.time && time(text).is_some();
+        self.time = self.time && certain_time(text).is_some();
         if self.dates != 0 {
             self.dates &= match &rules.date_format {
                 Some(pattern) => {
@@ -148,7 +146,7 @@ impl Evidence {
     /// The type that keeps every value, with the format of dates that are not ISO 8601.
     pub(crate) fn conclude(&self, rules: &Rules) -> (CsvType, Option<String>) {
         const TEXT: (CsvType, Option<String>) = (CsvType::Varchar, None);
-        if self.values == 0 || rules.all_varchar {
+        if self.values == 0 {
             return TEXT;
         }
         if self.boolean && rules.allows(CsvType::Boolean) {

@@ -15,7 +15,7 @@ use encoding_rs::Encoding;
 use crate::dialect::{CsvColumn, Dialect, NameIndex, TableFormat, column_names, normalized_name, positional_name};
 use crate::encoding;
 use crate::error::CsvError;
-use crate::options::{ColumnTypes, CsvOptions};
+use crate::options::{ColumnTypes, CsvOptions, TypeSettings};
 use crate::scanner::Syntax;
 use crate::temporal::TemporalFormat;
 use crate::types::CsvType;
@@ -105,6 +105,10 @@ fn choose_encoding(
         reasons.push(format!("encoding {}: set", encoding::name_of(encoding)));
         return Ok(encoding);
     }
+    if options.auto_detect == Some(false) {
+        reasons.push("encoding utf-8: auto_detect is off".to_owned());
+        return Ok(encoding_rs::UTF_8);
+    }
     let guesses: Vec<_> = samples.iter().map(|sample| encoding::guess(sample.bytes, sample.complete)).collect();
     // Files of plain ASCII fit any choice, so the first file that needs another encoding decides.
     let chosen = guesses.iter().find(|(encoding, _)| *encoding != encoding_rs::UTF_8).or(guesses.first());
@@ -154,7 +158,7 @@ impl Source<'_> {
         let mut gathered = self.gather(false)?;
         let text_first =
             gathered.evidence.first().is_some_and(|first| first.conclude(self.rules).0 == CsvType::Varchar);
-        if self.dialect.comment_detected && text_first {
+        if self.dialect.may_mark_rows() && text_first {
             // What looks like a comment may be a row whose first value begins with the mark.
             gathered = self.gather(true)?;
         }
@@ -164,19 +168,28 @@ impl Source<'_> {
             names = column_names(names.iter().map(|name| normalized_name(name)).collect());
         }
         if let Some(given) = &self.options.names {
+            let padding = self.options.null_padding == Some(true);
+            if given.len() > names.len() && !padding {
+                return Err(crate::options::setting(
+                    "names",
+                    format!("{} names are given for {} columns", given.len(), names.len()),
+                ));
+            }
             names.splice(..given.len().min(names.len()), given.iter().take(names.len()).cloned());
             names = column_names(names);
         }
         let mut columns = Vec::with_capacity(names.len());
         let mut ambiguous = Vec::new();
+        let all_text = self.options.all_varchar == Some(true) || self.options.auto_detect == Some(false);
         for (position, ((name, header_name), evidence)) in names.into_iter().zip(header_names).zip(evidence).enumerate()
         {
             let declared = self.options.declared_type(&name, position)?;
             let (data_type, format) = match declared {
                 Some(data_type) => (data_type, format_for(data_type, self.options)),
+                None if all_text => (CsvType::Varchar, None),
                 None => evidence.conclude(self.rules),
             };
-            if declared.is_none() && evidence.is_ambiguous_date(self.rules) {
+            if declared.is_none() && !all_text && evidence.is_ambiguous_date(self.rules) {
                 ambiguous.push(name.clone());
             }
             let header_name = (header_name != name && self.dialect.header).then_some(header_name);
@@ -188,24 +201,25 @@ impl Source<'_> {
                 ambiguous.join(", ")
             ));
         }
-        unknown_types(self.options, &columns)?;
+        superfluous_types(self.options, &columns)?;
         Ok(columns)
     }
 
     /// Looks at the rows of all samples; lines that begin with a detected comment mark count if `comment_rows`.
     fn gather(&self, comment_rows: bool) -> Result<Gathered, CsvError> {
-        let syntax = Syntax::new(self.dialect, self.structure.width, self.options.is_strict());
+        let syntax = Syntax::new(self.dialect, self.structure.width, self.options);
         let mark = self.dialect.comment.as_ref().filter(|_| self.dialect.comment_detected && !comment_rows);
         let mut names = self.structure.names.clone();
         let mut known = NameIndex::new(&names);
         let mut evidence = vec![Evidence::default(); names.len()];
         let mut scratch = Vec::new();
         for text in self.texts {
-            let parsed = Parsed::new(&text.bytes, &syntax, text.complete, self.rows);
-            let body = structure::body(&parsed, self.dialect, &names);
-            let (positions, width) = match body.header {
-                Some(header) => {
-                    let found = column_names(structure::header_cells(&parsed, &header, self.structure.width));
+            let parsed = Parsed::new(&text.bytes, &syntax, text.complete, self.dialect.skip, self.rows);
+            let body = structure::body(&parsed, self.dialect);
+            let (positions, width) = match body.header.as_slice() {
+                [] => ((0..names.len()).map(Some).collect(), self.structure.width),
+                header => {
+                    let found = column_names(structure::header_cells(&parsed, header, self.structure.width));
                     if self.options.union_by_name == Some(true) {
                         for (position, name) in found.iter().enumerate() {
                             let blank = *name == positional_name(position, found.len());
@@ -218,7 +232,6 @@ impl Source<'_> {
                     }
                     (self.positions(text.name, &names, &found)?, found.len())
                 }
-                None => ((0..names.len()).map(Some).collect(), self.structure.width),
             };
             for line in body
                 .rows
@@ -255,8 +268,16 @@ impl Source<'_> {
 }
 
 /// A declared type for a column that does not exist is a mistake worth an error.
-fn unknown_types(options: &CsvOptions, columns: &[CsvColumn]) -> Result<(), CsvError> {
-    let Some(crate::options::TypeSettings::ByName(types)) = &options.types else { return Ok(()) };
+fn superfluous_types(options: &CsvOptions, columns: &[CsvColumn]) -> Result<(), CsvError> {
+    let types = match &options.types {
+        None => return Ok(()),
+        Some(TypeSettings::ByPosition(types)) if types.len() > columns.len() => {
+            let message = format!("{} types are given for {} columns", types.len(), columns.len());
+            return Err(crate::options::setting("types", message));
+        }
+        Some(TypeSettings::ByPosition(_)) => return Ok(()),
+        Some(TypeSettings::ByName(types)) => types,
+    };
     let known: HashSet<String> = columns.iter().map(|column| column.name.to_lowercase()).collect();
     match types.0.iter().find(|(name, _)| !known.contains(&name.to_lowercase())) {
         Some((name, _)) => Err(crate::options::setting("types", format!("there is no column {name:?}"))),

@@ -26,10 +26,11 @@ pub(crate) struct Line {
 }
 
 impl<'a> Parsed<'a> {
-    /// Reads at most `limit` records. The last one of an incomplete sample is left out, as it may be cut off.
-    pub(crate) fn new(data: &'a [u8], syntax: &'a Syntax, complete: bool, limit: usize) -> Parsed<'a> {
-        let mut scanner = Scanner::new(syntax, data, 0, complete);
-        let (mut fields, mut records, mut line) = (Vec::new(), Vec::new(), 0);
+    /// Reads at most `limit` records behind the first `skip` lines. The last one of an incomplete sample is left out, as it may be cut off.
+    pub(crate) fn new(data: &'a [u8], syntax: &'a Syntax, complete: bool, skip: u64, limit: usize) -> Parsed<'a> {
+        let start = data.len() - behind_lines(data, skip).len();
+        let mut scanner = Scanner::new(syntax, data, start, true);
+        let (mut fields, mut records, mut line) = (Vec::new(), Vec::new(), skip);
         while records.len() < limit {
             let first = fields.len();
             let Some(record) = scanner.next_record(&mut fields) else { break };
@@ -42,6 +43,9 @@ impl<'a> Parsed<'a> {
                 end: record.next,
             });
             line += u64::from(record.breaks);
+        }
+        if !complete && records.last().is_some_and(|last| last.end == data.len()) {
+            records.pop();
         }
         Parsed { data, syntax, fields, records }
     }
@@ -67,4 +71,13 @@ impl<'a> Parsed<'a> {
     pub(crate) fn filled_cells(&self, line: &Line) -> usize {
         self.fields(line).iter().filter(|field| !field.bytes(self.data).trim_ascii().is_empty()).count()
     }
+}
+
+/// A text without its first lines.
+pub(crate) fn behind_lines(mut text: &[u8], lines: u64) -> &[u8] {
+    for _ in 0..lines {
+        let Some(end) = memchr::memchr2(b'\n', b'\r', text) else { return &[] };
+        text = text[end..].strip_prefix(b"\r\n").unwrap_or(&text[end + 1..]);
+    }
+    text
 }

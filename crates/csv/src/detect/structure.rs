@@ -2,7 +2,7 @@
 //! The dialect is known by now; types are inferred afterwards.
 //! Called by `detect` for the first sample that holds anything; the others are laid out like it.
 
-use crate::dialect::{Dialect, column_names};
+use crate::dialect::{Dialect, column_names, joined_header};
 use crate::options::CsvOptions;
 use crate::scanner::{RecordKind, Syntax};
 
@@ -21,40 +21,35 @@ pub(crate) struct Structure {
 
 /// Header and rows of a sample.
 pub(crate) struct Body<'p> {
-    pub header: Option<Line>,
+    /// The lines that name the columns together; none where there is no header.
+    pub header: Vec<Line>,
     pub rows: Vec<&'p Line>,
 }
 
-/// Splits a sample into header and rows. A line with a detected comment mark can be the header if the table's names say so.
-pub(crate) fn body<'p>(parsed: &'p Parsed<'_>, dialect: &Dialect, names: &[String]) -> Body<'p> {
-    let marked_header = dialect.marks_header(names.iter().map(String::as_str));
-    let mut records = parsed
-        .records
-        .iter()
-        .filter(|line| line.line >= dialect.skip && !matches!(line.kind, RecordKind::Blank | RecordKind::Comment))
-        .peekable();
-    let mut header = None;
-    if dialect.header {
-        for line in records.by_ref() {
-            let marked = dialect.comment_detected
-                && dialect.comment.as_ref().is_some_and(|mark| parsed.data[line.start..].starts_with(mark.as_bytes()));
-            if !marked || marked_header {
-                header = Some(*line);
-                break;
-            }
+/// Splits a sample into header and rows.
+pub(crate) fn body<'p>(parsed: &'p Parsed<'_>, dialect: &Dialect) -> Body<'p> {
+    let mut records =
+        parsed.records.iter().filter(|line| !matches!(line.kind, RecordKind::Blank | RecordKind::Comment));
+    let mut header = Vec::new();
+    while dialect.header && (header.len() as u64) < dialect.header_lines {
+        let Some(line) = records.next() else { break };
+        let marked = dialect.comment_detected
+            && dialect.comment.as_ref().is_some_and(|mark| parsed.data[line.start..].starts_with(mark.as_bytes()));
+        if !marked || dialect.header_marked {
+            header.push(*line);
         }
     }
     Body { header, rows: records.filter(|line| line.kind == RecordKind::Fields).collect() }
 }
 
 /// The header's cells, filled up to the table's width and without blank ones beyond it.
-pub(crate) fn header_cells(parsed: &Parsed<'_>, header: &Line, width: usize) -> Vec<String> {
+pub(crate) fn header_cells(parsed: &Parsed<'_>, header: &[Line], width: usize) -> Vec<String> {
     let mut scratch = Vec::new();
-    let mut cells: Vec<String> = parsed
-        .fields(header)
-        .iter()
-        .map(|field| String::from_utf8_lossy(parsed.text(*field, &mut scratch)).into_owned())
-        .collect();
+    let mut texts = |line: &Line| -> Vec<String> {
+        let fields = parsed.fields(line).iter();
+        fields.map(|field| String::from_utf8_lossy(parsed.text(*field, &mut scratch)).into_owned()).collect()
+    };
+    let mut cells = joined_header(header.iter().map(&mut texts).collect());
     while cells.len() > width && cells.last().is_some_and(|cell| cell.trim().is_empty()) {
         cells.pop();
     }
@@ -75,12 +70,12 @@ pub(crate) fn find(
 ) -> Structure {
     dialect.skip = options.skip.unwrap_or(0);
     for text in texts {
-        let syntax = Syntax::new(dialect, 0, options.is_strict());
-        let parsed = Parsed::new(&text.bytes, &syntax, text.complete, rows);
+        let syntax = Syntax::new(dialect, 0, options);
+        let parsed = Parsed::new(&text.bytes, &syntax, text.complete, dialect.skip, rows);
         let records: Vec<&Line> = parsed
             .records
             .iter()
-            .filter(|line| line.line >= dialect.skip && !matches!(line.kind, RecordKind::Blank | RecordKind::Comment))
+            .filter(|line| !matches!(line.kind, RecordKind::Blank | RecordKind::Comment))
             .collect();
         if records.iter().any(|line| line.kind == RecordKind::Fields) {
             return Finder { parsed: &parsed, options, rules }.find(&records, dialect, reasons);
@@ -102,39 +97,60 @@ struct Finder<'a> {
 impl Finder<'_> {
     fn find(&self, records: &[&Line], dialect: &mut Dialect, reasons: &mut Vec<String>) -> Structure {
         let (parsed, options) = (self.parsed, self.options);
-        let width = options.columns.as_ref().map_or_else(|| self.usual_width(records), |columns| columns.0.len());
-        let guessing = options.auto_detect != Some(false);
-        let first = if options.skip.is_some() || !guessing { 0 } else { self.preamble_length(records, width) };
-        if first > 0 {
-            dialect.skip = records[first].line;
-            reasons.push(format!("skips {} lines above the table: they are not rows of {width} fields", dialect.skip));
+        let mut width = options.columns.as_ref().map_or_else(|| self.usual_width(records), |columns| columns.0.len());
+        if let (Some(names), Some(true)) = (&options.names, options.null_padding) {
+            width = width.max(names.len());
         }
-        let records = &records[first..];
-        let (mut header, mut why) = match options.header {
+        let guessing = options.auto_detect != Some(false);
+        let mut first = if options.skip.is_some() || !guessing { 0 } else { self.preamble_length(records, width) };
+        let decide = |first: usize| match options.header {
             Some(header) => (header, "set".to_owned()),
             None if !guessing => (false, "auto_detect is off".to_owned()),
-            None => self.has_header(records, width),
+            None => self.has_header(&records[first..], width),
         };
-        let mut names_line = records.first().map(|line| (parsed, **line)).filter(|_| header);
-        let syntax = Syntax::new(dialect, width, options.is_strict());
-        let marked = Parsed::new(parsed.data, &syntax, true, records.first().map_or(0, |line| line.line as usize));
-        if !header && dialect.comment_detected && options.header.is_none() {
-            // `#id,name` above rows without a header of their own.
-            let above = marked.records.iter().rfind(|line| {
-                line.kind == RecordKind::Fields && records.first().is_some_and(|first| line.end <= first.start)
-            });
-            if let Some(line) = above {
-                (header, why) = (true, "the comment line above the rows has their fields".to_owned());
-                dialect.skip = line.line;
-                names_line = Some((&marked, *line));
-            }
+        let (mut header, mut why) = decide(first);
+        if !header && first > 0 {
+            // Without a header, lines of several fields that do not fit the rows below are rows that do not fit, not a title.
+            first =
+                records[..first].iter().take_while(|line| line.width == 1 && line.kind == RecordKind::Fields).count();
+            (header, why) = decide(first);
         }
-        dialect.header = header;
-        reasons.push(format!("{}: {why}", if header { "header" } else { "no header" }));
-        let cells = match names_line {
-            Some((parsed, line)) if line.kind == RecordKind::Fields => header_cells(parsed, &line, width),
+        if first > 0 {
+            dialect.skip = records[first].line;
+        }
+        if header {
+            // Never guessed: what looks like a second line of names may be a row.
+            dialect.header_lines = options.header_lines.unwrap_or(1);
+        }
+        let mut cells = match records[first..].first() {
+            Some(line) if header && line.kind == RecordKind::Fields => {
+                let lines: Vec<Line> =
+                    records[first..].iter().take(dialect.header_lines as usize).map(|line| **line).collect();
+                header_cells(parsed, &lines, width)
+            }
             _ => vec![String::new(); width],
         };
+        if !header && dialect.comment_detected && options.header.is_none() {
+            // `#id,name` above rows without a header of their own.
+            let syntax = Syntax::new(dialect, width, options);
+            let skip = options.skip.unwrap_or(0);
+            let above = records.first().map_or(0, |line| line.line.saturating_sub(skip) as usize);
+            let marked = Parsed::new(parsed.data, &syntax, true, skip, above);
+            if let Some(line) = marked.records.iter().rfind(|line| line.kind == RecordKind::Fields) {
+                (header, why) = (true, "the comment line above the rows has their fields".to_owned());
+                dialect.skip = line.line;
+                dialect.header_marked = true;
+                cells = header_cells(&marked, &[*line], width);
+            }
+        }
+        if dialect.skip > 0 && options.skip.is_none() {
+            reasons.push(format!("skips {} lines above the table", dialect.skip));
+        }
+        dialect.header = header;
+        if header && dialect.header_lines > 1 {
+            reasons.push(format!("{} header lines: set", dialect.header_lines));
+        }
+        reasons.push(format!("{}: {why}", if header { "header" } else { "no header" }));
         Structure { width, names: column_names(cells) }
     }
 
@@ -151,12 +167,24 @@ impl Finder<'_> {
             steps[self.parsed.filled_width(line).max(1)] += 1;
             steps[line.width + 1] -= 1;
         }
-        let (mut fitting, mut best) = (0, (0, 1));
-        for (width, step) in steps.iter().enumerate().skip(1).take(widest) {
-            fitting += step;
-            best = best.max((fitting, width));
+        let mut fitting: Vec<i64> = steps;
+        for width in 1..fitting.len() {
+            fitting[width] += fitting[width - 1];
         }
-        best.1
+        let most = fitting.iter().copied().max().unwrap_or(0);
+        // Where a second table stands below the first, many rows fit either: the first one counts.
+        let usual = |width: usize| fitting[width] == most || (fitting[width] > 2 && fitting[width] * 5 >= most * 2);
+        let first = rows().find_map(|line| {
+            let widths = self.parsed.filled_width(line).max(1)..=line.width;
+            widths.filter(|width| usual(*width)).max_by_key(|width| (fitting[*width], *width))
+        });
+        first.unwrap_or(1)
+    }
+
+    /// Whether a record has the table's number of fields, empty ones beyond it aside.
+    fn belongs(&self, line: &Line, width: usize) -> bool {
+        line.kind == RecordKind::Fields
+            && (line.width == width || (line.width > width && self.parsed.filled_width(line) <= width))
     }
 
     /// How many leading records are not part of the table: titles, notes and empty rows above it.
@@ -164,23 +192,33 @@ impl Finder<'_> {
         if width == 1 || self.options.null_padding == Some(true) {
             return 0;
         }
-        let parsed = self.parsed;
-        let belongs = |line: &Line| {
-            line.kind == RecordKind::Fields
-                && (line.width == width || (line.width > width && parsed.filled_width(line) <= width))
-        };
-        let mut first = records.iter().position(|line| belongs(line)).unwrap_or(0);
+        let mut first =
+            records.iter().position(|line| self.belongs(line, width) || line.kind != RecordKind::Fields).unwrap_or(0);
         // A title or an empty row can have the table's width when a spreadsheet wrote it; then nearly all of its cells are empty.
-        if width > 2 {
-            let sparse = |line: &Line| parsed.filled_cells(line) <= 1;
-            let leading = records[first..].iter().take_while(|line| !belongs(line) || sparse(line)).count();
-            let next_is_full = records.get(first + leading).is_some_and(|line| parsed.filled_cells(line) * 2 > width);
-            if leading > 0 && next_is_full {
-                first += leading;
-            }
+        let filled = |line: &Line| self.parsed.filled_cells(line);
+        let sparse: Vec<&&Line> = records[first..]
+            .iter()
+            .take_while(|line| line.kind == RecordKind::Fields && filled(line) <= (width / 4).max(1))
+            .collect();
+        let followed_by_full = records.get(first + sparse.len()).is_some_and(|line| filled(line) * 2 > width);
+        if followed_by_full && (width > 2 || sparse.iter().any(|line| filled(line) == 0)) {
+            first += sparse.len();
         }
         // What is skipped is no row; where that is a good part of the file, the width was guessed wrong.
         if first * 2 > records.len() { 0 } else { first }
+    }
+
+    /// What the values of each column have in common.
+    fn evidence(&self, records: &[&Line], width: usize) -> Vec<Evidence> {
+        let mut evidence = vec![Evidence::default(); width];
+        let mut scratch = Vec::new();
+        let padding = self.options.null_padding == Some(true);
+        for line in records.iter().filter(|line| line.kind == RecordKind::Fields && (line.width >= width || padding)) {
+            for (evidence, field) in evidence.iter_mut().zip(self.parsed.fields(line)) {
+                evidence.add(self.parsed.text(*field, &mut scratch), field.kind, self.rules);
+            }
+        }
+        evidence
     }
 
     /// Whether the first record names the columns: it does unless it fits the types of the rows below.
@@ -190,16 +228,14 @@ impl Finder<'_> {
         if first.kind != RecordKind::Fields {
             return (true, "the first line cannot be read as a row".to_owned());
         }
-        let mut evidence = vec![Evidence::default(); width];
-        let mut scratch = Vec::new();
-        for line in rest.iter().filter(|line| line.kind == RecordKind::Fields && line.width >= width) {
-            for (evidence, field) in evidence.iter_mut().zip(parsed.fields(line)) {
-                evidence.add(parsed.text(*field, &mut scratch), field.kind, rules);
-            }
+        if !self.belongs(first, width) && self.options.null_padding != Some(true) {
+            return (false, format!("the first line has {} fields, the rows have {width}", first.width));
         }
+        let evidence = self.evidence(rest, width);
         let fields = parsed.fields(first);
         if fields.iter().all(|field| field.is_blank()) {
-            return (false, "the first line is empty".to_owned());
+            let named = rest.is_empty();
+            return (!named, "the first line is empty".to_owned());
         }
         let text_of_first =
             |column: usize| fields.get(column).map(|field| (*field, parsed.text(*field, &mut Vec::new()).to_vec()));

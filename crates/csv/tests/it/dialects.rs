@@ -114,7 +114,11 @@ fn settings_are_not_questioned() {
     let table = read_with("x\ny\na,b\n1,2\n", r#"{"skip": 2}"#);
     assert_eq!((table.schema().as_str(), table.counts.preamble), ("a BIGINT, b BIGINT", 2));
     for (bad, name) in [
-        (r#"{"delim": ""}"#, "delim"),
+        (r#"{"delim": "123456789"}"#, "delim"),
+        (r#"{"delim": "|;", "comment": ";"}"#, "comment"),
+        (r#"{"names": ["x", "x"]}"#, "names"),
+        (r#"{"names": ["x", "y", "z"]}"#, "names"),
+        (r#"{"types": ["BIGINT", "BIGINT", "BIGINT"]}"#, "types"),
         (r#"{"quote": "ab"}"#, "quote"),
         (r#"{"encoding": "klingon"}"#, "encoding"),
         (r#"{"dateformat": "%Q"}"#, "dateformat"),

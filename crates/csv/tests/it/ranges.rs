@@ -110,26 +110,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    #[ignore = "the reader does not keep this promise yet"]
     fn any_bytes_cut_anywhere(bytes in vec(prop::sample::select(b"a1,\"\n\r #".to_vec()), 1..200), cuts in vec(0_usize..200, 0..4)) {
-        let options = options(r#"{"delim": ",", "quote": "\""}"#);
+        let options = options(r#"{"delim": ",", "quote": "\"", "header": true, "columns": {"h": "VARCHAR", "k": "VARCHAR"}}"#);
+        let bytes = [b"h,k\n", bytes.as_slice()].concat();
         let format = detected(&bytes, &options);
-        let text = as_text(&format);
-        let (rows, rejects, _) = read_cut(&bytes, &text, &options, &[]);
-        let (again, rejected, _) = read_cut(&bytes, &text, &options, &cuts);
-        // Blank lines above the first row of a table of one column are no rows; a later range cannot know that it begins among them.
-        prop_assume!(text.columns.len() > 1);
+        let (rows, rejects, _) = read_cut(&bytes, &format, &options, &[]);
+        let (again, rejected, _) = read_cut(&bytes, &format, &options, &cuts);
         prop_assert_eq!(again, rows);
         prop_assert_eq!(rejected, rejects);
     }
-}
-
-/// The format with text columns, so that nothing has to be widened.
-fn as_text(format: &TableFormat) -> TableFormat {
-    let mut format = format.clone();
-    for column in &mut format.columns {
-        column.data_type = tapline_csv::CsvType::Varchar;
-        column.format = None;
-    }
-    format
 }

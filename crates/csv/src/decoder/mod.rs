@@ -2,20 +2,23 @@
 //! Finding records is `scanner`'s work, reading values is `columns`'; here records become rows, and every line is accounted for.
 //! The engine runs one decoder per file; a [`crate::Widen`] makes it start the table again.
 
-use std::collections::VecDeque;
-use std::ops::Range;
+mod batch;
+mod range;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use std::collections::VecDeque;
+
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
-use crate::columns::{Cells, ColumnReader, NullRule};
-use crate::dialect::{CsvColumn, NameIndex, TableFormat, column_names};
+use crate::columns::{ColumnReader, NullRule};
+use crate::dialect::{CsvColumn, NameIndex, TableFormat, column_names, joined_header};
 use crate::encoding::{self, Transcoder};
-use crate::error::{CsvError, DecodeError, Widen, WidenColumn};
+use crate::error::{CsvError, DecodeError};
 use crate::numbers::NumberStyle;
 use crate::options::{CsvOptions, OnBadRow};
 use crate::reject::{LineCounts, LineReject, RejectCode};
-use crate::scanner::{FieldKind, FieldSpan, Record, RecordKind, Scanner, Skipper, Syntax, find_record, unescape};
+use crate::scanner::{FieldKind, FieldSpan, RecordKind, Scanner, Syntax, unescape};
+use crate::skipper::{Skipper, count_breaks};
 use crate::types::CsvType;
 
 /// Rows per batch unless the caller wants another number.
@@ -24,8 +27,6 @@ const BATCH_ROWS: usize = 8192;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Pushed bytes are taken in pieces of this size.
 const PIECE: usize = 1024 * 1024;
-/// Text looked at to find where a record begins in the middle of a file.
-const SYNCHRONISE_BYTES: usize = 256 * 1024;
 
 /// Decodes one file of a table.
 ///
@@ -73,23 +74,26 @@ struct Settings {
     null_padding: bool,
     union_by_name: bool,
     header: bool,
-    comment_detected: bool,
+    /// Lines that name the columns together.
+    header_lines: u64,
+    /// A line that begins with the comment mark may be a row all the same.
+    may_mark_rows: bool,
     /// The header's names decide which field belongs to which column.
     by_name: bool,
-    line_limit: usize,
 }
 
 enum Phase {
     /// So many physical lines are still to be skipped.
     Preamble(u64),
-    Header,
+    /// At the header, with the cells of its lines so far.
+    Header(Vec<Vec<String>>),
     /// In the middle of a file, before the first line break of a range that begins a record. Records start at this offset or behind it.
     Synchronise(u64),
     Body,
     /// Behind the last record of the range.
     Done,
-    /// Inside a record that is too long to keep.
-    TooLong(Skipper, LineReject),
+    /// Inside a line that is too long to keep: a record to reject, or a comment.
+    TooLong(Skipper, Option<LineReject>),
 }
 
 /// Which field of a record belongs to which column.
@@ -127,7 +131,7 @@ impl Decoder {
         let style = NumberStyle::new(options);
         let forced = options.force_not_null.as_ref().map(|names| names.as_slice()).unwrap_or_default();
         let mut settings = Settings {
-            syntax: Syntax::new(dialect, format.columns.len(), options.is_strict()),
+            syntax: Syntax::new(dialect, format.columns.len(), options),
             nulls: NullRule::new(options),
             never_null: format
                 .columns
@@ -138,12 +142,11 @@ impl Decoder {
             null_padding: options.null_padding.unwrap_or(false),
             union_by_name: options.union_by_name.unwrap_or(false),
             header: dialect.header,
-            comment_detected: dialect.comment_detected,
+            header_lines: dialect.header_lines,
+            may_mark_rows: dialect.may_mark_rows(),
             by_name: dialect.header && options.columns.is_none(),
-            line_limit: options.line_limit(),
         };
-        settings.syntax.comment_unless_fields =
-            dialect.marks_header(format.columns.iter().map(CsvColumn::name_in_files)).then_some(format.columns.len());
+        settings.syntax.comment_unless_fields = dialect.header_marked.then_some(format.columns.len());
         let width = format.columns.len();
         let mut decoder = Decoder {
             file: file.to_owned(),
@@ -221,82 +224,6 @@ impl Decoder {
         &self.layout.extra
     }
 
-    /// Limits the decoder to a range of a file, so that several decoders can read one file at the same time. Only files of uncompressed UTF-8
-    /// can be read so; for others this is an error.
-    ///
-    /// A decoder of a range takes the records that start behind `range.start` and up to and including `range.end` (the first range, which starts
-    /// at 0, also the one at 0). Push the file's bytes from `range.start` on until [`Decoder::is_done`] or the file's end, then finish. `head` is
-    /// the start of the file, at least to the end of its header.
-    ///
-    /// Where a record begins inside a range is a guess, since a line break may stand inside quotes. The guess is proven right when
-    /// [`Decoder::span`] of one range ends where the next one begins; otherwise read the later range again with [`Decoder::with_exact_range`].
-    /// Line numbers of later ranges count from their first record: add the [`Decoder::lines`] of all ranges before.
-    ///
-    /// # Errors
-    /// As [`Decoder::push`], and [`CsvError::Setting`] where the encoding rules ranges out or `head` does not hold the header.
-    pub fn with_range(self, head: &[u8], range: Range<u64>) -> Result<Decoder, DecodeError> {
-        self.limit(head, range, false)
-    }
-
-    /// As [`Decoder::with_range`], for a range that is known to begin with a record: at `range.start` itself.
-    ///
-    /// # Errors
-    /// As [`Decoder::with_range`].
-    pub fn with_exact_range(self, head: &[u8], range: Range<u64>) -> Result<Decoder, DecodeError> {
-        self.limit(head, range, true)
-    }
-
-    fn limit(mut self, head: &[u8], range: Range<u64>, exact: bool) -> Result<Decoder, DecodeError> {
-        self.range_end = Some(range.end);
-        if range.start == 0 {
-            return Ok(self);
-        }
-        self.transcoder.push(head, &mut self.buffer, true);
-        if !self.transcoder.is_transparent() {
-            return Err(CsvError::Setting {
-                setting: "encoding",
-                message: "only files in UTF-8 can be read in ranges".to_owned(),
-            }
-            .into());
-        }
-        self.buffer_offset = self.transcoder.mark as u64;
-        while !matches!(self.phase, Phase::Body) {
-            let goes_on = self.step(true)?;
-            if !goes_on {
-                return Err(CsvError::Setting {
-                    setting: "header",
-                    message: "the head of the file does not hold its header".to_owned(),
-                }
-                .into());
-            }
-        }
-        let body = self.buffer_offset + self.scanned as u64;
-        self.transcoder = Transcoder::in_the_middle();
-        self.buffer.clear();
-        (self.buffer_offset, self.scanned, self.line) = (range.start, 0, 1);
-        self.counts = LineCounts::default();
-        self.rejects.clear();
-        self.phase = if exact { Phase::Body } else { Phase::Synchronise(body) };
-        self.first_record = range.start;
-        self.begun = true;
-        Ok(self)
-    }
-
-    /// Whether the range ended, so that no more bytes are needed.
-    pub fn is_done(&self) -> bool {
-        matches!(self.phase, Phase::Done)
-    }
-
-    /// Offsets of the first record of the range and of the first one behind it, once the decoder is finished.
-    pub fn span(&self) -> Range<u64> {
-        self.first_record..self.buffer_offset + self.scanned as u64
-    }
-
-    /// Physical lines passed so far, from the first record of the range (or the start of the file).
-    pub fn lines(&self) -> u64 {
-        self.line - 1
-    }
-
     /// Takes the next bytes of the file.
     ///
     /// # Errors
@@ -346,14 +273,14 @@ impl Decoder {
         match &mut self.phase {
             Phase::Preamble(0) => {
                 if self.settings.header {
-                    self.phase = Phase::Header;
+                    self.phase = Phase::Header(Vec::new());
                 } else {
                     self.enter_body();
                 }
                 Ok(true)
             }
             Phase::Preamble(_) => Ok(self.skip_line(at_end)),
-            Phase::Header => self.read_header(at_end),
+            Phase::Header(_) => self.read_header(at_end),
             Phase::Synchronise(body) => {
                 let body = *body;
                 Ok(self.synchronise(body, at_end))
@@ -362,22 +289,6 @@ impl Decoder {
             Phase::Done => Ok(false),
             Phase::TooLong(..) => self.skip_long_record(at_end),
         }
-    }
-
-    /// Finds where a record begins, at `body` or behind it; false when that takes more bytes.
-    fn synchronise(&mut self, body: u64, at_end: bool) -> bool {
-        if self.buffer.len() < SYNCHRONISE_BYTES && !at_end {
-            return false;
-        }
-        let before = usize::try_from(body.saturating_sub(self.buffer_offset)).unwrap_or(usize::MAX);
-        self.scanned = if before > 0 {
-            before.min(self.buffer.len())
-        } else {
-            find_record(&self.buffer, &self.settings.syntax, self.layout.width, at_end)
-        };
-        self.first_record = self.buffer_offset + self.scanned as u64;
-        self.phase = Phase::Body;
-        true
     }
 
     /// Skips one line of the preamble; false when the buffer does not hold it.
@@ -418,15 +329,22 @@ impl Decoder {
                     .iter()
                     .map(|field| text_of(*field, &self.buffer, &self.settings.syntax, &mut scratch))
                     .collect();
+                self.counts.header += 1;
+                let Phase::Header(lines) = &mut self.phase else { return Ok(true) };
+                lines.push(cells);
+                if self.counts.header < self.settings.header_lines {
+                    return Ok(true);
+                }
+                let cells = joined_header(std::mem::take(lines));
                 if self.settings.by_name {
                     self.layout = self.layout_of(cells)?;
                 }
-                self.counts.header += 1;
                 self.enter_body();
             }
-            RecordKind::Malformed | RecordKind::Unclosed => {
+            RecordKind::Malformed | RecordKind::Unclosed | RecordKind::TooLong => {
                 // The names cannot be read, the rows can: columns go by position.
-                self.reject_record(&record, line)?;
+                let reject = self.reject_at(reject_code(record.kind), record.start, line, 0);
+                record_reject(&mut self.rejects, &mut self.counts, self.settings.policy, &self.file, reject)?;
                 self.enter_body();
             }
         }
@@ -436,11 +354,11 @@ impl Decoder {
     /// A line that begins with a detected comment mark may be a row all the same: where it has a row's fields and its first value may be text.
     fn enter_body(&mut self) {
         self.phase = Phase::Body;
-        self.begun = self.settings.header;
+        self.begun |= self.settings.header;
         let first = self.layout.positions.iter().position(|position| *position == Some(0));
         let text_first = first.is_none_or(|column| self.columns[column].data_type == CsvType::Varchar);
         self.settings.syntax.comment_unless_fields =
-            (self.settings.comment_detected && text_first).then_some(self.layout.width);
+            (self.settings.may_mark_rows && text_first).then_some(self.layout.width);
     }
 
     /// Matches the header's names with the table's columns.
@@ -498,9 +416,6 @@ impl Decoder {
             self.scanned = record.next;
             self.line += u64::from(record.breaks);
             let misfit = match record.kind {
-                RecordKind::Fields if record.next - record.start > self.settings.line_limit => {
-                    Some(RejectCode::LineTooLong)
-                }
                 RecordKind::Fields => {
                     let found = self.rows.fields.len() - base;
                     if found == width {
@@ -536,21 +451,14 @@ impl Decoder {
                     self.counts.comments += 1;
                     continue;
                 }
-                RecordKind::Malformed => Some(RejectCode::MalformedQuote),
-                RecordKind::Unclosed => Some(RejectCode::UnclosedQuote),
+                kind @ (RecordKind::Malformed | RecordKind::Unclosed | RecordKind::TooLong) => Some(reject_code(kind)),
             };
             match misfit {
                 None => self.rows.places.push(Place { start: record.start, end: record.next, line }),
                 Some(code) => {
                     let found = self.rows.fields.len() - base;
                     self.rows.fields.truncate(base);
-                    let reject = LineReject {
-                        line,
-                        byte_offset: self.buffer_offset + record.start as u64,
-                        column: None,
-                        code,
-                        reason: self.reason(code, found),
-                    };
+                    let reject = self.reject_at(code, record.start, line, found);
                     record_reject(&mut self.rejects, &mut self.counts, self.settings.policy, &self.file, reject)?;
                 }
             }
@@ -562,189 +470,75 @@ impl Decoder {
     /// Waits for more bytes (false), unless the unfinished record is longer than is allowed (true).
     fn wait_or_give_up(&mut self) -> Result<bool, DecodeError> {
         let pending = self.buffer.len() - self.scanned;
-        if pending <= self.settings.line_limit {
+        let limit = self.settings.syntax.limit;
+        if pending <= limit {
             if pending > PIECE / 16 {
-                self.retry_at = self.scanned + (2 * pending).min(self.settings.line_limit + 1);
+                self.retry_at = self.scanned + (2 * pending).min(limit.saturating_add(1));
             }
             return Ok(false);
         }
-        let code = RejectCode::LineTooLong;
-        let reject = LineReject {
-            line: self.line,
-            byte_offset: self.buffer_offset + self.scanned as u64,
-            column: None,
-            code,
-            reason: self.reason(code, 0),
+        let line = &self.buffer[self.scanned..];
+        let (skipper, reject) = if Scanner::is_comment(&self.settings.syntax, line) {
+            (Skipper::line(0), None)
+        } else {
+            let reject = self.reject_at(RejectCode::LineTooLong, self.scanned, self.line, 0);
+            if self.settings.syntax.strict {
+                (Skipper::record(), Some(reject))
+            } else {
+                // Whatever is quoted was closed within the limit, so that only the line's end is still to come.
+                let passed = line.len() - usize::from(line.ends_with(b"\r"));
+                let breaks = count_breaks(&line[..passed]);
+                self.scanned += passed;
+                (Skipper::line(breaks), Some(reject))
+            }
         };
-        self.phase = Phase::TooLong(Skipper::new(), reject);
+        self.phase = Phase::TooLong(skipper, reject);
         Ok(true)
     }
 
-    /// Throws away a record that is too long; false when its end is not in the buffer.
+    /// Throws away a line that is too long; false when its end is not in the buffer.
     fn skip_long_record(&mut self, at_end: bool) -> Result<bool, DecodeError> {
         let Phase::TooLong(skipper, reject) = &mut self.phase else { return Ok(true) };
-        let rest = &self.buffer[self.scanned..];
-        let end = skipper.skip(rest, &self.settings.syntax);
-        self.scanned += end.unwrap_or(rest.len());
-        if end.is_none() && !at_end {
-            let flushed = std::mem::replace(&mut self.phase, Phase::Body);
+        let (passed, ended) = skipper.skip(&self.buffer[self.scanned..], &self.settings.syntax, at_end);
+        self.scanned += passed;
+        if !ended && !at_end {
+            let phase = std::mem::replace(&mut self.phase, Phase::Done);
             self.flush()?;
-            self.phase = flushed;
-            self.discard_scanned();
+            self.phase = phase;
             return Ok(false);
         }
+        let (skipper, reject) = (*skipper, reject.take());
         self.line += u64::from(skipper.breaks);
-        let mut reject = reject.clone();
-        if end.is_none() && !skipper.is_closed() {
-            reject.code = RejectCode::UnclosedQuote;
-            reject.reason = self.reason(RejectCode::UnclosedQuote, 0);
+        self.enter_body();
+        match reject {
+            None => self.counts.comments += 1,
+            Some(mut reject) => {
+                if !ended && !skipper.is_closed() {
+                    reject.code = RejectCode::UnclosedQuote;
+                    reject.reason = self.reason(reject.code, 0);
+                }
+                record_reject(&mut self.rejects, &mut self.counts, self.settings.policy, &self.file, reject)?;
+            }
         }
-        self.phase = Phase::Body;
-        record_reject(&mut self.rejects, &mut self.counts, self.settings.policy, &self.file, reject)?;
-        Ok(end.is_some())
+        Ok(ended)
     }
 
     /// Drops the text that no row of the batch needs any more.
     fn discard_scanned(&mut self) {
         self.buffer.drain(..self.scanned);
+        self.retry_at = self.retry_at.saturating_sub(self.scanned);
         self.buffer_offset += self.scanned as u64;
         self.scanned = 0;
     }
 
-    /// Makes a batch of the rows collected so far.
-    fn flush(&mut self) -> Result<(), DecodeError> {
-        if self.rows.places.is_empty() {
-            self.discard_scanned();
-            return Ok(());
-        }
-        self.begun = true;
-        self.reject_bad_encoding()?;
-        let declared: Vec<usize> = (0..self.columns.len()).filter(|column| self.columns[*column].declared).collect();
-        self.reject_declared_misfits(&declared)?;
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.projection.len());
-        let mut widen: Vec<WidenColumn> = Vec::new();
-        let mut widen_line = u64::MAX;
-        for column in &self.projection {
-            let built = self.readers[*column].build(self.cells(*column)).map_err(|error| self.batch_error(&error))?;
-            if let Some(row) = built.misfits.first() {
-                let from = self.columns[*column].data_type;
-                widen.push(WidenColumn {
-                    name: self.columns[*column].name.clone(),
-                    from,
-                    to: self.readers[*column].wider_type(self.cells(*column)),
-                });
-                widen_line = widen_line.min(self.rows.places[*row].line);
-            }
-            arrays.push(built.array);
-        }
-        if !widen.is_empty() {
-            return Err(DecodeError::Widen(Widen { file: self.file.clone(), line: widen_line, columns: widen }));
-        }
-        let rows = self.rows.places.len();
-        if rows > 0 {
-            let options = RecordBatchOptions::new().with_row_count(Some(rows));
-            let batch = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
-                .map_err(|error| self.batch_error(&error))?;
-            self.batches.push_back(batch);
-            self.counts.rows += rows as u64;
-        }
-        self.rows.fields.clear();
-        self.rows.places.clear();
-        self.discard_scanned();
-        Ok(())
-    }
-
-    fn cells(&self, column: usize) -> Cells<'_> {
-        Cells {
-            data: &self.buffer,
-            fields: &self.rows.fields,
-            stride: self.layout.width,
-            position: self.layout.positions[column],
-            rows: self.rows.places.len(),
-            syntax: &self.settings.syntax,
-            nulls: &self.settings.nulls,
-            never_null: self.settings.never_null[column],
-        }
-    }
-
-    fn reject_bad_encoding(&mut self) -> Result<(), DecodeError> {
-        let start = self.rows.places.first().map_or(0, |place| place.start);
-        if std::str::from_utf8(&self.buffer[start..self.scanned]).is_ok() {
-            return Ok(());
-        }
-        let bad: Vec<(usize, Option<String>)> = (0..self.rows.places.len())
-            .filter(|row| {
-                let place = self.rows.places[*row];
-                std::str::from_utf8(&self.buffer[place.start..place.end]).is_err()
-            })
-            .map(|row| (row, None))
-            .collect();
-        self.reject_rows(bad, RejectCode::InvalidEncoding)
-    }
-
-    fn reject_declared_misfits(&mut self, declared: &[usize]) -> Result<(), DecodeError> {
-        let mut bad: Vec<(usize, Option<String>)> = Vec::new();
-        for column in declared {
-            let built = self.readers[*column].build(self.cells(*column)).map_err(|error| self.batch_error(&error))?;
-            bad.extend(built.misfits.into_iter().map(|row| (row, Some(self.columns[*column].name.clone()))));
-        }
-        bad.sort_by_key(|(row, _)| *row);
-        bad.dedup_by_key(|(row, _)| *row);
-        self.reject_rows(bad, RejectCode::InvalidValue)
-    }
-
-    /// Takes rows (in ascending order, with the column to blame) out of the batch.
-    fn reject_rows(&mut self, bad: Vec<(usize, Option<String>)>, code: RejectCode) -> Result<(), DecodeError> {
-        if bad.is_empty() {
-            return Ok(());
-        }
-        let mut keep = vec![true; self.rows.places.len()];
-        for (row, column) in bad {
-            keep[row] = false;
-            let place = self.rows.places[row];
-            let type_name = column
-                .as_ref()
-                .and_then(|name| self.columns.iter().find(|column| column.name == *name))
-                .map(|column| column.data_type);
-            let reason = match type_name {
-                Some(type_name) => format!("the value is not a {type_name}"),
-                None => self.reason(code, 0),
-            };
-            let reject = LineReject {
-                line: place.line,
-                byte_offset: self.buffer_offset + place.start as u64,
-                column,
-                code,
-                reason,
-            };
-            record_reject(&mut self.rejects, &mut self.counts, self.settings.policy, &self.file, reject)?;
-        }
-        let width = self.layout.width;
-        let kept = |row: usize| keep[row];
-        self.rows.fields = self
-            .rows
-            .fields
-            .chunks(width)
-            .enumerate()
-            .filter(|(row, _)| kept(*row))
-            .flat_map(|(_, fields)| fields.iter().copied())
-            .collect();
-        self.rows.places =
-            self.rows.places.iter().enumerate().filter(|(row, _)| kept(*row)).map(|(_, place)| *place).collect();
-        Ok(())
-    }
-
-    fn reject_record(&mut self, record: &Record, line: u64) -> Result<(), DecodeError> {
-        let code =
-            if record.kind == RecordKind::Unclosed { RejectCode::UnclosedQuote } else { RejectCode::MalformedQuote };
-        let reject = LineReject {
+    fn reject_at(&self, code: RejectCode, start: usize, line: u64, found: usize) -> LineReject {
+        LineReject {
             line,
-            byte_offset: self.buffer_offset + record.start as u64,
+            byte_offset: self.buffer_offset + start as u64,
             column: None,
             code,
-            reason: self.reason(code, 0),
-        };
-        record_reject(&mut self.rejects, &mut self.counts, self.settings.policy, &self.file, reject)
+            reason: self.reason(code, found),
+        }
     }
 
     fn reason(&self, code: RejectCode, found: usize) -> String {
@@ -758,14 +552,19 @@ impl Decoder {
             RejectCode::MalformedQuote => "text follows a closing quote".to_owned(),
             RejectCode::InvalidEncoding => "the line is not text in the file's encoding".to_owned(),
             RejectCode::LineTooLong => {
-                format!("the line is longer than max_line_size ({} bytes)", self.settings.line_limit)
+                format!("the line is longer than max_line_size ({} bytes)", self.settings.syntax.limit)
             }
             RejectCode::InvalidValue => "a value does not fit its declared type".to_owned(),
         }
     }
+}
 
-    fn batch_error(&self, error: &arrow::error::ArrowError) -> CsvError {
-        CsvError::Batch { file: self.file.clone(), message: error.to_string() }
+/// Why a record that is not made of fields is rejected.
+fn reject_code(kind: RecordKind) -> RejectCode {
+    match kind {
+        RecordKind::Unclosed => RejectCode::UnclosedQuote,
+        RecordKind::TooLong => RejectCode::LineTooLong,
+        _ => RejectCode::MalformedQuote,
     }
 }
 
