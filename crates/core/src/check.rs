@@ -31,7 +31,7 @@ impl CheckStep {
 
     /// A step that failed.
     pub fn failed(name: impl Into<String>, error: &Error) -> Self {
-        let ErrorReport { code, message, hint } = ErrorReport::from(error);
+        let ErrorReport { code, message, hint, .. } = ErrorReport::from(error);
         Self { name: name.into(), ok: false, code: Some(code), message: Some(message), hint }
     }
 }

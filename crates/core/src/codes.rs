@@ -106,6 +106,9 @@ codes! {
     SYNC_004 = "SYNC-004", Guard, User, "the plan no longer holds";
     SYNC_005 = "SYNC-005", Guard, User, "a column changed";
     SYNC_006 = "SYNC-006", Guard, User, "too many rows would be deleted";
+    SYNC_007 = "SYNC-007", Guard, User, "too many rows were refused";
+    SYNC_008 = "SYNC-008", Guard, User, "deletions cannot be told from a model whose result is not determined";
+    SYNC_009 = "SYNC-009", Failure, User, "the sync took longer than its timeout";
     MARK_001 = "MARK-001", Guard, User, "the stream belongs to another sync";
     MARK_002 = "MARK-002", Guard, User, "the destination is ahead of the state";
     MARK_003 = "MARK-003", Guard, User, "the destination is behind the state";

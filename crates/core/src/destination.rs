@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -142,6 +143,8 @@ pub struct Published {
     pub generation: u64,
     /// How many batches: those with `seq < batches` are visible.
     pub batches: u64,
+    /// [`Receipt::removed`](crate::Receipt::removed) of that publication.
+    pub removed: u64,
 }
 
 /// A stream as it stands at the destination.
@@ -195,6 +198,36 @@ pub struct Target {
     pub refresh: Refresh,
     /// Whether [`Writer::retract`] may be called. Where it is not, a new table can be loaded in place, which is faster.
     pub retractable: bool,
+    /// Whether the publication may change the table so that it can take the fields: add columns, and give columns
+    /// wider types where no value that is there changes. A change that would lose something is an error of
+    /// [`Destination::open`].
+    pub widen: bool,
+    /// The share of the rows handed to [`Writer::write`], 0 to 1, that the destination may refuse before it gives up and
+    /// changes nothing (`SYNC-007`, from [`Writer::publish`]); `None` where every row may be refused. Skipped rows are
+    /// not refused; retracted rows count as written.
+    pub max_reject_ratio: Option<f64>,
+}
+
+/// Which rows of a stream to read back, and as what.
+#[derive(Debug, Clone)]
+pub struct ReadBack {
+    /// The stream.
+    pub stream: StreamName,
+    /// The mapped fields: names and Arrow types that the rows are wanted in.
+    pub schema: SchemaRef,
+    /// The key fields, a subset of the schema's names.
+    pub key: Vec<String>,
+    /// Only the rows with these keys, a few thousand at most: the key fields in the order of `key`. Every row where absent.
+    pub keys: Option<RecordBatch>,
+}
+
+/// Rows of a stream on their way back.
+#[async_trait]
+pub trait RowReader: Send {
+    /// The next rows, in any order; `None` at the end. A batch holds the fields that can be given back exactly in the
+    /// wanted type, in the order of the wanted schema and all nullable, and lacks the others; the next batch may lack
+    /// others. The key fields are never lacking.
+    async fn next(&mut self) -> Result<Option<RecordBatch>>;
 }
 
 /// A live connection to where rows go.
@@ -223,7 +256,11 @@ pub trait Destination: Send + Sync {
 
     /// Waits out a publication in flight, then writes owner and generation into the marker in a committed
     /// transaction; makes the marker where it is absent, and keeps what it says of the last publication only where
-    /// the owner stays the same. Sweeps away staging areas of lower generations of the stream.
+    /// the owner stays the same. Sweeps away the stream's staging areas: those of earlier runs, and those of failed
+    /// attempts of the same run, whose writers must not be used any more.
+    ///
+    /// A run stamps again with its own generation before it repeats an attempt. If the lost attempt had come as far as
+    /// its commit, [`marker`](Self::marker) tells so afterwards, by the generation that is published.
     async fn stamp(&self, stream: &StreamName, owner: &Owner, generation: u64) -> Result<()>;
 
     /// The outcomes recorded beside the marker by the publication of `generation`, for recovery.
@@ -232,6 +269,13 @@ pub trait Destination: Send + Sync {
     /// Checks that the stream can take the target's fields (an existing table's columns, types, unique index), makes
     /// an invisible staging area, and returns the pen. Nothing becomes visible.
     async fn open(&self, target: Target) -> Result<Box<dyn Writer>>;
+
+    /// Reads rows of the stream back, as a transaction of its own sees them; `None` where the stream does not exist or
+    /// this kind of destination cannot be read. An error where a key field cannot be given back exactly. Changes nothing.
+    async fn read(&self, rows: ReadBack) -> Result<Option<Box<dyn RowReader>>> {
+        let _ = rows;
+        Ok(None)
+    }
 }
 
 /// One run's pen. Dropping it without [`publish`](Self::publish) leaves nothing visible; what it staged is swept by

@@ -186,11 +186,15 @@ pub struct ErrorReport {
     pub message: String,
     /// The next steps, one per line; absent where there is none.
     pub hint: Option<String>,
+    /// Lines that show the position, for people; no part of the JSON form.
+    #[serde(skip)]
+    pub excerpt: Option<String>,
 }
 
 impl From<&Error> for ErrorReport {
     fn from(error: &Error) -> Self {
         let hint = if error.hints().is_empty() { None } else { Some(error.hints().join("\n")) };
-        Self { code: error.code().id.to_owned(), message: error.full_message(), hint }
+        let excerpt = error.excerpt_text().map(str::to_owned);
+        Self { code: error.code().id.to_owned(), message: error.full_message(), hint, excerpt }
     }
 }

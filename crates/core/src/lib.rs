@@ -11,7 +11,9 @@ pub mod destination;
 pub mod duration;
 pub mod error;
 pub mod event;
+pub mod failpoint;
 pub mod report;
+pub mod schedule;
 pub mod secret;
 pub mod state;
 pub mod stream;
@@ -25,11 +27,13 @@ pub use check::{CheckReport, CheckStep, CheckSteps};
 pub use codes::{Class, Code};
 pub use destination::{
     Capabilities, ConnectContext, Connector, Destination, ErasedConnector, FieldInfo, Marker, Owner, Published,
-    Refresh, StreamInfo, Target, Writer,
+    ReadBack, Refresh, RowReader, StreamInfo, Target, Writer,
 };
 pub use error::{Blame, Error, ErrorReport, Result, Retry};
 pub use event::{EventSink, Phase, RunEvent, SharedSink, Silent};
+pub use failpoint::failpoint;
 pub use report::{FileCounts, RowCounts, RunReport, RunStatus, SourceRowCounts};
+pub use schedule::{ScheduleError, Scheduler, Timetable};
 pub use secret::Secret;
 pub use state::{Checkpoint, Commit, Holder, Intent, Lease, Reject, SourceReject, StateStore};
 pub use stream::StreamName;

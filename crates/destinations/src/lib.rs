@@ -5,6 +5,9 @@
 pub mod postgres;
 pub mod sqlite;
 
+mod exactly;
+mod tolerance;
+
 use tapline_core::ErasedConnector;
 
 /// All kinds of destination.

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stdout, reason = "what is skipped is said on stdout")]
 
+mod crashes;
+mod halving;
 mod postgres;
 mod sqlite;

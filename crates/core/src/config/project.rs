@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::sync::{Deletes, Mode, ModelConfig, SyncConfig};
 use crate::codes;
 use crate::error::{Error, Result};
+use crate::schedule::Timetable;
 use crate::yaml::{self, ConfigError, ConfigErrors, Node, Span, Variables};
 
 /// The name of a project file.
@@ -301,7 +302,7 @@ fn check_names(
             errors.push(unknown(&span, "source", &placed.value.source, sources.keys().map(String::as_str)));
         }
     }
-    for placed in syncs.values() {
+    for (name, placed) in syncs {
         let sync = &placed.value;
         if !defined("models", &sync.model) {
             let span = place(&placed.node, "model");
@@ -320,9 +321,12 @@ fn check_names(
             );
         }
         check_cursor(placed, errors);
-        if sync.max_delete_ratio.is_some_and(|ratio| !(0.0..=1.0).contains(&ratio)) {
-            let span = place(&placed.node, "max_delete_ratio");
-            errors.push(ConfigError::new(&span, "expected a share between 0 and 1").code(codes::CONF_005));
+        check_schedule(name, placed, errors);
+        for (key, ratio) in [("max_delete_ratio", sync.max_delete_ratio), ("max_reject_ratio", sync.max_reject_ratio)] {
+            if ratio.is_some_and(|ratio| !(0.0..=1.0).contains(&ratio)) {
+                let span = place(&placed.node, key);
+                errors.push(ConfigError::new(&span, "expected a share between 0 and 1").code(codes::CONF_005));
+            }
         }
     }
 }
@@ -334,6 +338,14 @@ fn place(node: &Node, key: &str) -> Span {
 
 fn check_cursor(placed: &Placed<SyncConfig>, errors: &mut ConfigErrors) {
     let sync = &placed.value;
+    if sync.cursor_field.is_none() && sync.cursor_lookback.is_some() {
+        let span = place(&placed.node, "cursor_lookback");
+        errors.push(
+            ConfigError::new(&span, "a lookback needs a cursor_field to look back from")
+                .code(codes::CONF_005)
+                .hint("add cursor_field, or take cursor_lookback out"),
+        );
+    }
     let Some(node) = placed.node.get("cursor_field").filter(|_| sync.cursor_field.is_some()) else { return };
     if sync.mode == Mode::FullRefresh {
         errors.push(node.error("a full refresh reads everything and takes no cursor_field").code(codes::CONF_005));
@@ -344,6 +356,20 @@ fn check_cursor(placed: &Placed<SyncConfig>, errors: &mut ConfigErrors) {
                 .code(codes::CONF_005)
                 .hint("take out either cursor_field or `deletes: propagate`"),
         );
+    }
+}
+
+fn check_schedule(name: &str, placed: &Placed<SyncConfig>, errors: &mut ConfigErrors) {
+    let Some(schedule) = placed.node.get("schedule") else { return };
+    if let Err(problem) = Timetable::new(name, &placed.value.schedule) {
+        let node = schedule.get(problem.key()).unwrap_or(schedule);
+        let message = match node.scalar() {
+            Some(scalar) => scalar.redact(problem.to_string()),
+            None => problem.to_string(),
+        };
+        let mut error = node.error(message);
+        error.left_open = node.is_open();
+        errors.push(error);
     }
 }
 

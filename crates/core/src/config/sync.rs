@@ -156,6 +156,9 @@ pub struct SyncConfig {
     /// The share of delivered rows whose removal stops the run, 0 to 1; 0.2 without it.
     #[serde(default)]
     pub max_delete_ratio: Option<f64>,
+    /// The share of read rows whose rejection stops the run before anything is visible, 0 to 1; no share stops it without it.
+    #[serde(default)]
+    pub max_reject_ratio: Option<f64>,
     /// fail or reject.
     #[serde(default)]
     pub on_bad_key: OnBadKey,
@@ -165,6 +168,9 @@ pub struct SyncConfig {
     /// Destination fields and where their values come from; without it every column goes to the field of its own name.
     #[serde(default)]
     pub fields: Option<IndexMap<String, FieldMapping>>,
+    /// How long a run may take before it is stopped; as long as it needs without it.
+    #[serde(default)]
+    pub timeout: Option<HumanDuration>,
     /// When a server runs the sync; manual without it.
     #[serde(default)]
     pub schedule: Schedule,
@@ -261,6 +267,8 @@ impl<'de> Deserialize<'de> for Schedule {
                 match (every, cron, timezone) {
                     (Some(every), None, None) => Ok(Schedule::Every { every }),
                     (None, Some(cron), timezone) => Ok(Schedule::Cron { cron, timezone }),
+                    // Told as a missing key, so that an interval from an open variable counts as open.
+                    (None, None, None) => Err(de::Error::missing_field("every")),
                     _ => {
                         Err(de::Error::custom("a schedule takes either `every`, or `cron` with an optional `timezone`"))
                     }

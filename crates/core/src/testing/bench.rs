@@ -65,6 +65,8 @@ impl Bench {
             key: key.iter().map(|name| (*name).to_owned()).collect(),
             refresh,
             retractable: false,
+            widen: false,
+            max_reject_ratio: None,
         }
     }
 

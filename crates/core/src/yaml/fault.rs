@@ -204,7 +204,10 @@ impl<'de> Place<'de> {
             Problem::Message(message) => place.node.error(place.redact(message)),
             Problem::UnknownKey { key, valid } => place.unknown_key(&key, valid),
             Problem::UnknownVariant { variant, valid } => place.unknown_variant(&variant, valid),
-            Problem::MissingKey(key) => place.node.error(format!("missing key `{key}`")),
+            Problem::MissingKey(key) => place
+                .node
+                .error(format!("missing key `{key}`"))
+                .hint(format!("add `{key}:` here; `tapline schema` describes every key")),
             Problem::Mismatch { expected, in_type, .. } => place.mismatch(&expected, in_type),
         };
         error.left_open = place.node.is_open();

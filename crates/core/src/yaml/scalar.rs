@@ -89,7 +89,7 @@ impl Scalar {
 
     /// `message` without anything that a variable gave to this scalar: the variable is named instead, or, where parts
     /// of its value would still show, all of the message is replaced.
-    pub(super) fn redact(&self, message: String) -> String {
+    pub(crate) fn redact(&self, message: String) -> String {
         let Origin::Expanded { names, values } = &self.origin else {
             return message;
         };

@@ -4,11 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use tapline_core::{Error, Op, Outcome, Refresh, Result, RowId, RowOutcome, codes};
+use tapline_core::{Error, Op, Outcome, Refresh, Result, RowId, RowOutcome, codes, failpoint};
 use tokio_postgres::{Client, Row};
 
 use super::fault::{self, Refusal, RefusalKind};
 use super::statements::{Plan, REFUSED, SECOND, staged_value};
+use crate::tolerance::Tolerance;
 
 const DELETE: i16 = Op::Delete as i16;
 const UPDATE: i16 = Op::Update as i16;
@@ -33,19 +34,29 @@ pub(super) struct Applied {
     pub(super) removed: u64,
 }
 
+/// What decides which rows are refused, and how many may be.
+pub(super) struct Circumstances<'a> {
+    /// Whether row-level security applies.
+    pub(super) policies: bool,
+    /// Whether rows can be taken out and put in again without a trace in other tables.
+    pub(super) may_replace: bool,
+    pub(super) tolerance: &'a Tolerance,
+    /// Rows that were refused when they were staged.
+    pub(super) rejected: &'a [RowOutcome],
+}
+
 /// Applies everything that is staged. Runs within a transaction; an error means that it must be rolled back.
 ///
-/// `staged` are the operations that the staging table holds. `policies` says whether row-level security applies, and
-/// `may_replace` whether rows can be taken out and put in again without a trace in other tables.
+/// `staged` are the operations that the staging table holds.
 pub(super) async fn apply(
     client: &Client,
     plan: &Plan,
     refresh: Refresh,
     staged: BTreeSet<i16>,
-    policies: bool,
-    may_replace: bool,
+    circumstances: Circumstances<'_>,
 ) -> Result<Applied> {
-    let mut run = Apply { client, plan, policies, may_replace, staged, indexed: false, applied: Applied::default() };
+    let mut run =
+        Apply { client, plan, circumstances, staged, indexed: false, applied: Applied::default(), rejected: 0 };
     match refresh {
         Refresh::Incremental => run.incremental().await?,
         Refresh::Full { .. } => run.full().await?,
@@ -58,13 +69,14 @@ pub(super) async fn apply(
 struct Apply<'a> {
     client: &'a Client,
     plan: &'a Plan,
-    policies: bool,
-    may_replace: bool,
+    circumstances: Circumstances<'a>,
     /// The operations that the staging table holds.
     staged: BTreeSet<i16>,
     /// Whether the staging table has its index on the row numbers, which only halving needs.
     indexed: bool,
     applied: Applied,
+    /// How many of the outcomes are refusals.
+    rejected: u64,
 }
 
 /// A row that the server refused while it was applied.
@@ -79,6 +91,7 @@ impl Apply<'_> {
         self.set_misfits_aside(&[DELETE, UPDATE, INSERT, UPSERT]).await?;
         self.set_folded_keys_aside(&[UPDATE, INSERT, UPSERT]).await?;
         let mut refused = self.in_ranges("deleting rows", &self.plan.delete(), &[DELETE]).await?;
+        failpoint("publish-deleted");
         self.set_absent_aside(UPDATE).await?;
         self.set_present_aside(INSERT).await?;
         refused.extend(self.write(0, false).await?);
@@ -94,6 +107,7 @@ impl Apply<'_> {
             .execute(&self.plan.remove_leftovers(), &[])
             .await
             .map_err(|error| leftovers_refused(&self.plan.table, error))?;
+        failpoint("publish-deleted");
         let refused = if self.plan.has_key() {
             self.write(0, true).await?
         } else {
@@ -111,10 +125,12 @@ impl Apply<'_> {
             Some(statement) => self.in_ranges("changing rows", &statement, changing).await?,
             None => Vec::new(),
         };
+        failpoint("publish-updated");
         refused.extend(self.in_ranges("adding rows", &self.plan.insert(true), adding).await?);
         if !full {
             refused.extend(self.in_ranges("adding rows", &self.plan.insert(false), &[insert]).await?);
         }
+        failpoint("publish-inserted");
         Ok(refused)
     }
 
@@ -138,8 +154,9 @@ impl Apply<'_> {
                 break;
             }
         }
-        let (clashing, rest): (Vec<_>, Vec<_>) =
-            refused.into_iter().partition(|row| row.refusal.kind == RefusalKind::Unique && self.may_replace);
+        let (clashing, rest): (Vec<_>, Vec<_>) = refused
+            .into_iter()
+            .partition(|row| row.refusal.kind == RefusalKind::Unique && self.circumstances.may_replace);
         rest.into_iter().for_each(|row| self.reject(row.id, row.refusal));
         if clashing.is_empty() {
             return Ok(());
@@ -226,7 +243,7 @@ impl Apply<'_> {
             self.savepoint("ROLLBACK TO SAVEPOINT").await?;
             self.savepoint("RELEASE SAVEPOINT").await?;
             if let Err(error) = outcome {
-                let Some(refusal) = Refusal::read(&error, self.policies) else {
+                let Some(refusal) = Refusal::read(&error, self.circumstances.policies) else {
                     return Err(fault::statement("checking a value", error));
                 };
                 let problem = if refusal.code == codes::ROW_001 {
@@ -283,6 +300,23 @@ impl Apply<'_> {
 
     fn reject(&mut self, id: i64, Refusal { code, reason, .. }: Refusal) {
         self.applied.outcomes.push(RowOutcome { row: row_id(id), outcome: Outcome::Rejected { code, reason } });
+        self.rejected += 1;
+        failpoint("publish-rejected");
+    }
+
+    /// Stops as soon as too many rows are refused for good, since finding each of them takes time; `refused` are those
+    /// that are not among the outcomes yet, `hopeless` how many of these are at fault themselves.
+    fn check_tolerance(&self, refused: &[Refused], hopeless: u64) -> Result<()> {
+        let Circumstances { tolerance, rejected, .. } = &self.circumstances;
+        if !tolerance.is_exceeded(rejected.len() as u64 + self.rejected + hopeless) {
+            return Ok(());
+        }
+        let lost = refused.iter().filter(|row| row.refusal.kind == RefusalKind::Row).map(|row| RowOutcome {
+            row: row_id(row.id),
+            outcome: Outcome::Rejected { code: row.refusal.code, reason: row.refusal.reason.clone() },
+        });
+        let lost: Vec<_> = lost.collect();
+        tolerance.check(rejected.iter().chain(&self.applied.outcomes).chain(&lost))
     }
 
     /// Runs a statement that no single row can make fail, over all rows with these operations.
@@ -311,8 +345,10 @@ impl Apply<'_> {
             return Ok((rows, refused));
         }
         let statement = self.client.prepare(statement).await.map_err(failed)?;
+        let mut hopeless = 0;
         let mut ranges = vec![(i64::MIN, i64::MAX)];
         while let Some((low, high)) = ranges.pop() {
+            tracing::trace!(doing, low, high, "staged rows are applied");
             self.savepoint("SAVEPOINT").await?;
             let error = match self.client.query(&statement, &[&low, &high, &ops]).await {
                 Ok(found) => {
@@ -322,7 +358,7 @@ impl Apply<'_> {
                 }
                 Err(error) => error,
             };
-            let Some(refusal) = Refusal::read(&error, self.policies) else {
+            let Some(refusal) = Refusal::read(&error, self.circumstances.policies) else {
                 return Err(failed(error));
             };
             self.savepoint("ROLLBACK TO SAVEPOINT").await?;
@@ -331,7 +367,9 @@ impl Apply<'_> {
                 Halves::None => return Err(failed(error)),
                 Halves::One { id, op } => {
                     self.mark_refused(id).await?;
+                    hopeless += u64::from(refusal.kind == RefusalKind::Row);
                     refused.push(Refused { id, op, refusal });
+                    self.check_tolerance(&refused, hopeless)?;
                 }
                 Halves::Two { middle } => {
                     ranges.push((middle, high));

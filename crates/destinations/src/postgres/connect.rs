@@ -21,19 +21,24 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Waits between attempts while the server refuses connections.
 const BACK_OFF: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400), Duration::from_millis(800)];
+/// How long to wait before a server that could not be reached is asked again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Sessions kept open while nobody uses them.
 const IDLE_SESSIONS: usize = 2;
 /// PostgreSQL 12: generated columns and nondeterministic collations, which the inspection of tables asks for.
 const OLDEST_VERSION: i32 = 120_000;
 
 /// Makes every value's text mean the same in every session, whatever role and database are set to; takes away the
-/// limits that would end a long load; and keeps a commit durable.
+/// limits that would end a long load; lets the server (from version 14 on, on Linux) notice that we are gone while it works; and keeps
+/// a commit durable.
 const SET_UP: &str = "\
     SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET extra_float_digits = 1; \
     SET bytea_output = 'hex'; SET standard_conforming_strings = on; SET client_min_messages = 'warning'; \
     SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
     SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
     SET plan_cache_mode = 'force_custom_plan'; \
+    SELECT set_config(name, '10s', false) FROM pg_settings \
+    WHERE name = 'client_connection_check_interval' AND version() LIKE '%linux%'; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// A session, ready for use.
@@ -158,7 +163,8 @@ impl Failure {
                     SESSION_TIMEOUT.as_secs()
                 ),
             )
-            .hint("see whether host and port are those of PostgreSQL"),
+            .hint("see whether host and port are those of PostgreSQL")
+            .retry_after(RETRY_AFTER),
             Self::Connect { error, .. } if error.as_db_error().is_some() => login_refused(&doing, &error, server),
             failure @ Self::Connect { .. } => {
                 let is_tls = failure.is_tls();
@@ -191,15 +197,19 @@ fn login_refused(doing: &str, error: &tokio_postgres::Error, server: &Server) ->
             super::sql::name(&server.database),
             super::sql::name(&server.user)
         )),
-        "53300" | "57P03" => make(codes::DEST_001).retry_after(Duration::from_secs(5)),
+        state if fault::is_passing(state) => make(codes::DEST_001).retry_after(RETRY_AFTER),
         _ => make(codes::DEST_006),
     }
 }
 
 fn tls_failed(doing: &str, error: tokio_postgres::Error, server: &Server) -> Error {
     let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    let cut_off = fault::io_kind(&error)
+        .is_some_and(|kind| matches!(kind, ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted));
     let failed = Error::new(codes::DEST_001, format!("{doing}: TLS failed: {cause}"));
-    if cause.contains("does not support TLS") {
+    if cut_off {
+        failed.hint("see whether the server was restarted").retry_after(RETRY_AFTER)
+    } else if cause.contains("does not support TLS") {
         failed.hint("the server does not offer TLS: switch it on there, or set sslmode to prefer or disable")
     } else {
         failed.hint(format!(
@@ -231,10 +241,7 @@ fn unreachable_server(doing: &str, error: tokio_postgres::Error, server: &Server
         Some(ErrorKind::NotFound) => ("there is no such socket", "host names the folder of the socket"),
         _ => ("the server cannot be reached", "see whether host and port are right"),
     };
-    Error::new(codes::DEST_001, format!("{doing}: {problem}"))
-        .because(error)
-        .hint(hint)
-        .retry_after(Duration::from_secs(5))
+    Error::new(codes::DEST_001, format!("{doing}: {problem}")).because(error).hint(hint).retry_after(RETRY_AFTER)
 }
 
 /// One attempt, with the second try without or with TLS that `prefer` and `allow` ask for.

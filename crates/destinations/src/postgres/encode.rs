@@ -26,13 +26,13 @@ use super::numeric;
 use super::types::{FieldType, SqlType};
 
 /// PostgreSQL counts from 2000-01-01, Arrow from 1970-01-01.
-const EPOCH_DAYS: i64 = 10_957;
+pub(super) const EPOCH_DAYS: i64 = 10_957;
 const DAY_MICROSECONDS: i64 = 86_400_000_000;
-const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS * DAY_MICROSECONDS;
+pub(super) const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS * DAY_MICROSECONDS;
 /// The dates that PostgreSQL knows, 4714-11-24 BC to 5874897-12-31, in days from its epoch.
-const DATES: Range<i64> = -2_451_545..2_145_031_949;
+pub(super) const DATES: Range<i64> = -2_451_545..2_145_031_949;
 /// The timestamps that PostgreSQL knows, 4714-11-24 BC to 294276-12-31, in microseconds from its epoch.
-const TIMESTAMPS: Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
+pub(super) const TIMESTAMPS: Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
 
 const NUL: &str = "holds a NUL character, which PostgreSQL's text cannot";
 const JSON_NUL: &str = "holds a NUL character, which PostgreSQL's jsonb cannot";
@@ -248,6 +248,13 @@ fn put_array(out: &mut BytesMut, range: Range<usize>, items: &Column, item: u32)
     for row in range {
         items.put(row, out);
     }
+}
+
+/// The values of an array parameter in its binary form.
+pub(super) fn array_parameter(items: &Column, count: usize, item: &SqlType) -> BytesMut {
+    let mut out = BytesMut::new();
+    put_array(&mut out, 0..count, items, item.oid());
+    out
 }
 
 /// Finds the strings that hold a NUL: first in all bytes at once, which decides nearly always.

@@ -29,10 +29,22 @@ pub(super) fn statement(doing: &str, error: tokio_postgres::Error) -> Error {
         );
     }
     let failed = Error::new(codes::DEST_006, format!("{doing}: {}", server.message()));
-    match state.code().get(..2) {
-        // A transaction that lost against another, a server that is short of something, shuts down or starts.
-        Some("40" | "53" | "57" | "58") => failed.retry_after(RETRY_AFTER),
-        _ => failed,
+    if is_passing(state.code()) { failed.retry_after(RETRY_AFTER) } else { failed }
+}
+
+/// Whether an error goes away by itself: the connection is gone, the transaction lost against another, or the server is
+/// short of something, shuts down or starts. See <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+pub(super) fn is_passing(state: &str) -> bool {
+    const WITHIN_TRANSACTION_TIMEOUT: &str = "25P03";
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    const CONFIGURATION_LIMIT: &str = "53400";
+    match state {
+        WITHIN_TRANSACTION_TIMEOUT | LOCK_NOT_AVAILABLE => true,
+        CONFIGURATION_LIMIT => false,
+        // Shutdown by the administrator, crash, start, and the end of a session that was idle too long; not a statement
+        // that somebody cancelled.
+        "57P01" | "57P02" | "57P03" | "57P05" => true,
+        _ => matches!(state.get(..2), Some("08" | "40" | "53")),
     }
 }
 
@@ -146,5 +158,49 @@ fn not_null(server: &DbError) -> String {
     match server.column() {
         Some(column) => format!("column {column:?} must not be null"),
         None => "a column must not be null".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_passing;
+
+    #[test]
+    fn errors_pass_or_stay() {
+        let passing = [
+            ("08000", "connection exception"),
+            ("08006", "connection failure"),
+            ("25P03", "idle in transaction"),
+            ("40001", "serialization failure"),
+            ("40P01", "deadlock"),
+            ("53100", "disk full"),
+            ("53200", "out of memory"),
+            ("53300", "too many connections"),
+            ("55P03", "lock not available"),
+            ("57P01", "admin shutdown"),
+            ("57P02", "crash shutdown"),
+            ("57P03", "cannot connect now"),
+            ("57P05", "idle session"),
+        ];
+        for (state, name) in passing {
+            assert!(is_passing(state), "{state}, {name}");
+        }
+        let staying = [
+            ("22P02", "invalid text representation"),
+            ("23505", "unique violation"),
+            ("28P01", "wrong password"),
+            ("3D000", "no such database"),
+            ("42501", "insufficient privilege"),
+            ("42P01", "undefined table"),
+            ("42804", "datatype mismatch"),
+            ("53400", "configuration limit"),
+            ("57014", "cancelled by a user"),
+            ("57P04", "database dropped"),
+            ("XX000", "internal error"),
+            ("", "nothing"),
+        ];
+        for (state, name) in staying {
+            assert!(!is_passing(state), "{state}, {name}");
+        }
     }
 }

@@ -85,7 +85,7 @@ fn base_type(column: &Column) -> String {
 }
 
 /// Precision and scale, from the coding in `numerictypmodin`: the scale has eleven bits and a sign.
-fn numeric_limits(modifier: i32) -> (i32, i32) {
+pub(super) fn numeric_limits(modifier: i32) -> (i32, i32) {
     let coded = modifier - 4;
     ((coded >> 16) & 0xffff, ((coded & 0x7ff) ^ 0x400) - 0x400)
 }
@@ -352,6 +352,7 @@ mod tests {
             always_identity: false,
             generated: false,
             deterministic: true,
+            collation: None,
         }
     }
 

@@ -5,11 +5,15 @@
 use tapline_core::values::duckdb_type_name;
 use tapline_core::{Error, Result, Target, codes};
 
-use super::fit::{Misfit, fit};
+use super::fit::{Fit, Misfit, fit};
 use super::statements::{Mapped, Plan, staged_value};
 use super::table::{Column, Place, Table};
 use super::types::{FieldType, SqlType};
+use super::widen::{self, Change, wider};
 use super::{sql, table};
+
+/// The next step where a change of the table would help.
+const WIDEN_HINT: &str = "with on_drift: widen the sync makes such changes itself";
 
 /// The fields of a run, each with its types, towards a table that exists or is going to.
 #[derive(Debug, Clone)]
@@ -19,6 +23,10 @@ pub(super) struct Layout {
     unmapped: Vec<String>,
     /// Columns that must have a value, have no default, and are not mapped: rows cannot be added without them.
     pub(super) missing: Vec<String>,
+    /// What must change at the table before it can take the fields.
+    pub(super) changes: Vec<Change>,
+    /// What must change where a staged value does not fit: a condition over staged rows, and the change.
+    pub(super) conditional: Vec<(String, Change)>,
 }
 
 impl Layout {
@@ -27,8 +35,9 @@ impl Layout {
         let names = || target.schema.fields().iter().map(|field| field.name().as_str());
         table::check_names(names())?;
         let fields = field_types(target, place, existing)?;
+        let mut changes = Vec::new();
         let columns: Vec<Column> = match existing {
-            Some(existing) => existing_columns(target, place, existing, &fields)?,
+            Some(existing) => existing_columns(target, place, existing, &fields, &mut changes)?,
             None => target
                 .schema
                 .fields()
@@ -39,8 +48,27 @@ impl Layout {
         };
         let mut mapped = Vec::new();
         let mut problems = Vec::new();
+        let mut conditional = Vec::new();
+        let mut could_widen = false;
         for (index, ((field, types), column)) in target.schema.fields().iter().zip(&fields).zip(&columns).enumerate() {
-            match fit(&staged_value(index), &types.staged, column, zone) {
+            let x = staged_value(index);
+            let wide = wider(column, &types.staged);
+            let mut found = fit(&x, &types.staged, column, zone);
+            if let Some(wide) = wide.filter(|wide| fit(&x, &types.staged, wide, zone).is_ok()) {
+                let change = widen::change(column, &wide);
+                match &found {
+                    Ok(Fit { exact: Some(exact), .. }) if target.widen => {
+                        conditional.push((format!("{x} IS NOT NULL AND ({exact}) IS NOT TRUE"), change));
+                    }
+                    Err(Misfit::Type) if target.widen => {
+                        found = fit(&x, &types.staged, &wide, zone);
+                        changes.push(change);
+                    }
+                    Err(Misfit::Type) => could_widen = true,
+                    _ => {}
+                }
+            }
+            match found {
                 Ok(fit) => mapped.push(Mapped {
                     name: column.name.clone(),
                     type_name: column.type_name.clone(),
@@ -69,7 +97,8 @@ impl Layout {
             return Err(if zone_missing {
                 error.hint("set source_timezone at the destination, such as Europe/Berlin or UTC")
             } else {
-                error.hint("cast in the model's SQL, or change the column's type")
+                let error = error.hint("cast in the model's SQL, or change the column's type");
+                if could_widen { error.hint(WIDEN_HINT) } else { error }
             });
         }
         let others = || {
@@ -86,6 +115,8 @@ impl Layout {
                 .filter(|column| column.not_null && !column.has_default && !column.generated)
                 .map(|column| column.name.clone())
                 .collect(),
+            changes,
+            conditional,
         })
     }
 
@@ -125,19 +156,36 @@ fn field_types(target: &Target, place: &Place, existing: Option<&Table>) -> Resu
 }
 
 /// The columns that the fields go to, in the order of the fields.
-fn existing_columns(target: &Target, place: &Place, existing: &Table, types: &[FieldType]) -> Result<Vec<Column>> {
+fn existing_columns(
+    target: &Target,
+    place: &Place,
+    existing: &Table,
+    types: &[FieldType],
+    changes: &mut Vec<Change>,
+) -> Result<Vec<Column>> {
     let fields = || target.schema.fields().iter().map(|field| field.name());
     let absent: Vec<_> = fields().zip(types).filter(|(name, _)| existing.column(name).is_none()).collect();
-    if !absent.is_empty() {
+    // Rows that are there have no value for a key that is new.
+    if !absent.is_empty() && (!target.widen || absent.iter().any(|(name, _)| target.key.contains(name))) {
         let names = absent.iter().map(|(name, _)| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         let added: Vec<_> =
             absent.iter().map(|(name, types)| format!("ADD COLUMN {} {}", sql::name(name), types.created)).collect();
         let there = existing.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(Error::new(codes::DEST_004, format!("table {} has no column {names}", place.quoted()))
             .hint(format!("its columns are {there}; map the fields to them"))
-            .hint(format!("or: ALTER TABLE {} {};", place.quoted(), added.join(", "))));
+            .hint(format!("or: ALTER TABLE {} {};", place.quoted(), added.join(", ")))
+            .hint(WIDEN_HINT));
     }
-    let columns: Vec<Column> = fields().filter_map(|name| existing.column(name)).cloned().collect();
+    changes.extend(
+        absent.iter().map(|(name, types)| Change::Add { column: (*name).clone(), sql_type: types.created.clone() }),
+    );
+    let columns: Vec<Column> = fields()
+        .zip(types)
+        .map(|(name, types)| match existing.column(name) {
+            Some(column) => column.clone(),
+            None => new_column(name, &types.created, false),
+        })
+        .collect();
     let names = |wanted: &dyn Fn(&Column) -> bool| {
         let names: Vec<_> =
             columns.iter().filter(|column| wanted(column)).map(|column| format!("{:?}", column.name)).collect();
@@ -156,7 +204,7 @@ fn existing_columns(target: &Target, place: &Place, existing: &Table, types: &[F
 }
 
 /// The column of a new table, as it will be.
-fn new_column(name: &str, created: &SqlType, key: bool) -> Column {
+pub(super) fn new_column(name: &str, created: &SqlType, key: bool) -> Column {
     Column {
         name: name.to_owned(),
         type_name: match created {
@@ -177,6 +225,7 @@ fn new_column(name: &str, created: &SqlType, key: bool) -> Column {
         always_identity: false,
         generated: false,
         deterministic: true,
+        collation: None,
     }
 }
 

@@ -76,7 +76,7 @@ impl MarkerRows {
             .batch_execute(&format!(
                 "CREATE TABLE IF NOT EXISTS {receipts} (schema_name text, table_name text, store text NOT NULL, \
                    sync text NOT NULL, generation bigint NOT NULL, published_generation bigint, published_batches bigint, \
-                   published_table text, created_table oid, stamped_at timestamptz NOT NULL DEFAULT now(), \
+                   published_removed bigint, published_table text, created_table oid, stamped_at timestamptz NOT NULL DEFAULT now(), \
                    published_at timestamptz, PRIMARY KEY (schema_name, table_name)); \
                  CREATE TABLE IF NOT EXISTS {outcomes} (schema_name text, table_name text, generation bigint, seq bigint, \
                    ordinal bigint, kind text NOT NULL CHECK (kind IN ('rejected', 'skipped')), code text, reason text, \
@@ -99,8 +99,8 @@ impl MarkerRows {
         let row = client
             .query_opt(
                 &format!(
-                    "SELECT m.store, m.sync, m.generation, m.published_generation, m.published_batches, m.published_table, \
-                       t.oid IS NOT NULL AND t.oid IS NOT DISTINCT FROM m.created_table, t.identity \
+                    "SELECT m.store, m.sync, m.generation, m.published_generation, m.published_batches, m.published_removed, \
+                       m.published_table, t.oid IS NOT NULL AND t.oid IS NOT DISTINCT FROM m.created_table, t.identity \
                      FROM {receipts} m LEFT JOIN LATERAL (SELECT c.oid, {IDENTITY} AS identity FROM pg_class c \
                        JOIN pg_namespace n ON n.oid = c.relnamespace \
                        WHERE n.nspname = m.schema_name AND c.relname = m.table_name) t ON true \
@@ -114,19 +114,18 @@ impl MarkerRows {
         let Some(row) = row else {
             return Ok(None);
         };
-        let published = match (row.get::<_, Option<i64>>(3), row.get::<_, Option<i64>>(4)) {
-            (Some(generation), Some(batches)) => {
-                Some(Published { generation: generation.cast_unsigned(), batches: batches.cast_unsigned() })
-            }
+        let number = |index| row.get::<_, Option<i64>>(index).map(i64::cast_unsigned);
+        let published = match (number(3), number(4), number(5)) {
+            (Some(generation), Some(batches), Some(removed)) => Some(Published { generation, batches, removed }),
             _ => None,
         };
         Ok(Some(Marker {
             owner: Owner { store: row.get(0), sync: row.get(1) },
             generation: row.get::<_, i64>(2).cast_unsigned(),
             published,
-            published_table: row.get(5),
-            created: row.get(6),
-            table: row.get(7),
+            published_table: row.get(6),
+            created: row.get(7),
+            table: row.get(8),
         }))
     }
 
@@ -158,6 +157,7 @@ impl MarkerRows {
                     "UPDATE {} SET store = $3, sync = $4, generation = $5, stamped_at = now(), \
                        published_generation = CASE WHEN $6 THEN published_generation END, \
                        published_batches = CASE WHEN $6 THEN published_batches END, \
+                       published_removed = CASE WHEN $6 THEN published_removed END, \
                        published_table = CASE WHEN $6 THEN published_table END, \
                        published_at = CASE WHEN $6 THEN published_at END \
                      WHERE schema_name = $1 AND table_name = $2",
@@ -168,8 +168,7 @@ impl MarkerRows {
             .await
             .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        let keep = (holder == *owner).then_some(generation);
-        self.sweep(client, keep).await
+        self.sweep(client).await
     }
 
     /// Locks the marker and reads whose it is, and of which generation.
@@ -273,14 +272,14 @@ impl MarkerRows {
         client
             .execute(
                 &format!(
-                    "UPDATE {} SET published_generation = $3, published_batches = $4, published_at = now(), \
-                       published_table = t.identity, created_table = CASE WHEN $5 THEN t.oid ELSE created_table END \
+                    "UPDATE {} SET published_generation = $3, published_batches = $4, published_removed = $6, \
+                       published_at = now(), published_table = t.identity, created_table = CASE WHEN $5 THEN t.oid ELSE created_table END \
                      FROM (SELECT c.oid, {IDENTITY} AS identity FROM pg_class c \
                        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2) t \
                      WHERE schema_name = $1 AND table_name = $2",
                     self.receipts()
                 ),
-                &[stream[0], stream[1], &generation, &published.batches.cast_signed(), &created],
+                &[stream[0], stream[1], &generation, &published.batches.cast_signed(), &created, &published.removed.cast_signed()],
             )
             .await
             .map_err(failed)?;
@@ -330,21 +329,16 @@ impl MarkerRows {
         format!("{OWN_PREFIX}stage_{stream}_")
     }
 
-    /// Drops the staging areas that other runs left; `keep` is the generation whose areas stay. One that cannot be
-    /// dropped now, because a stalled run still writes into it, is left to the next sweep: it is fenced off, and
-    /// harmless.
-    async fn sweep(&self, client: &Client, keep: Option<u64>) -> Result<()> {
+    /// Drops the staging areas that other runs, and other attempts of this run, left. One that cannot be dropped now,
+    /// because a stalled run still writes into it, is left to the next sweep: it has a name of its own, and no other
+    /// run reads it.
+    async fn sweep(&self, client: &Client) -> Result<()> {
         let failed = |error| fault::statement("sweeping staging areas", error);
         let left = client
             .query(
                 "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = $1 AND starts_with(c.relname::text, $2) AND c.relkind = 'r' \
-                   AND NOT coalesce(starts_with(c.relname::text, $3), false)",
-                &[
-                    &self.work_schema,
-                    &self.stage_prefix(),
-                    &keep.map(|generation| format!("{}{generation}_", self.stage_prefix())),
-                ],
+                 WHERE n.nspname = $1 AND starts_with(c.relname::text, $2) AND c.relkind = 'r'",
+                &[&self.work_schema, &self.stage_prefix()],
             )
             .await
             .map_err(failed)?;

@@ -6,6 +6,7 @@ mod apply;
 mod check;
 mod config;
 mod connect;
+mod decode;
 mod encode;
 mod fault;
 mod fit;
@@ -13,20 +14,22 @@ mod layout;
 mod marker;
 mod numeric;
 mod publish;
+mod read;
 mod sql;
 mod stage;
 mod statements;
 mod table;
 mod tls;
 mod types;
+mod widen;
 mod writer;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tapline_core::{
-    Capabilities, CheckStep, ConnectContext, Connector, Destination, Error, Marker, Owner, Result, RowOutcome,
-    StreamInfo, StreamName, Target, Writer, codes,
+    Capabilities, CheckStep, ConnectContext, Connector, Destination, Error, Marker, Owner, ReadBack, Result,
+    RowOutcome, RowReader, StreamInfo, StreamName, Target, Writer, codes,
 };
 
 pub use config::{Config, SslMode};
@@ -136,5 +139,9 @@ impl Destination for PostgresDestination {
         }
         let writer = PostgresWriter::open(Arc::clone(&self.sessions), self.options.clone(), target).await?;
         Ok(Box::new(writer))
+    }
+
+    async fn read(&self, rows: ReadBack) -> Result<Option<Box<dyn RowReader>>> {
+        read::read(Arc::clone(&self.sessions), self.options.zone.as_deref(), rows).await
     }
 }

@@ -1,6 +1,8 @@
 //! Decimals in PostgreSQL's binary form: groups of four digits, a weight, a sign and a display scale.
 //! Not here: every other type (see `encode`).
-//! Called by the encoder. The form: `numeric_send` in PostgreSQL's `src/backend/utils/adt/numeric.c`.
+//! Called by the encoder and the decoder. The form: `numeric_send` in PostgreSQL's `src/backend/utils/adt/numeric.c`.
+
+use std::fmt::Write as _;
 
 use arrow::datatypes::i256;
 use bytes::{BufMut, BytesMut};
@@ -8,6 +10,35 @@ use bytes::{BufMut, BytesMut};
 const NEGATIVE: u16 = 0x4000;
 /// Ten thousand: the base of the groups.
 const BASE: u128 = 10_000;
+
+/// The digits of a number in units of `10^-scale`, with a sign where it is negative; `None` where it is no whole number
+/// of them, NaN or infinite.
+pub(super) fn digits(bytes: &[u8], scale: i8) -> Option<String> {
+    let at = |index: usize| Some(i16::from_be_bytes(bytes.get(2 * index..2 * index + 2)?.try_into().ok()?));
+    let (count, weight, sign) = (usize::try_from(at(0)?).ok()?, i32::from(at(1)?), at(2)?.cast_unsigned());
+    let negative = match sign {
+        0 => false,
+        NEGATIVE => true,
+        _ => return None,
+    };
+    let mut digits = String::with_capacity(4 * count + 48);
+    for index in 0..count {
+        let _ = write!(digits, "{:04}", at(4 + index)?);
+    }
+    // The digits as they stand are a whole number of 10^-given.
+    let given = 4 * (i32::try_from(count).ok()? - 1 - weight);
+    let surplus = given - i32::from(scale);
+    let digits = match usize::try_from(surplus) {
+        Ok(surplus) => {
+            let kept = digits.len().saturating_sub(surplus);
+            digits[kept..].bytes().all(|digit| digit == b'0').then(|| digits[..kept].to_owned())?
+        }
+        Err(_) => digits + &"0".repeat(usize::try_from(-surplus).ok()?),
+    };
+    let significant = digits.trim_start_matches('0');
+    let significant = if significant.is_empty() { "0" } else { significant };
+    Some(if negative && significant != "0" { format!("-{significant}") } else { significant.to_owned() })
+}
 
 /// Appends `value / 10^scale`.
 pub(super) fn put_i128(out: &mut BytesMut, value: i128, scale: i8) {
@@ -136,9 +167,28 @@ mod tests {
             let mut slow = BytesMut::new();
             put_digits(&mut slow, &value.to_string(), scale);
             assert_eq!(slow, out, "{expected}");
+            assert_eq!(digits(&out, scale), Some(value.to_string()), "{expected}");
         }
         let mut out = BytesMut::new();
         put_i256(&mut out, i256::from_string(&format!("-{}", "9".repeat(76))).unwrap(), 70);
         assert_eq!(text(&out), format!("-999999.{}", "9".repeat(70)));
+        assert_eq!(digits(&out, 70), Some(format!("-{}", "9".repeat(76))));
+        assert_eq!(digits(&out, 69), None);
+    }
+
+    #[test]
+    fn digits_are_read_in_any_unit_that_is_fine_enough() {
+        let mut out = BytesMut::new();
+        put_i128(&mut out, -1_250_000, 4);
+        let read: Vec<_> = [-1, 0, 1, 3].map(|scale| digits(&out, scale)).to_vec();
+        assert_eq!(read, [None, Some("-125".to_owned()), Some("-1250".to_owned()), Some("-125000".to_owned())]);
+        let mut out = BytesMut::new();
+        put_i128(&mut out, 5, 3);
+        assert_eq!((digits(&out, 2), digits(&out, 3)), (None, Some("5".to_owned())));
+        let mut out = BytesMut::new();
+        put_i128(&mut out, 0, 3);
+        assert_eq!(digits(&out, -3), Some("0".to_owned()));
+        // NaN, as `numeric_send` writes it.
+        assert_eq!(digits(&[0, 0, 0, 0, 0xc0, 0, 0, 0], 0), None);
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Table {
     pub(super) columns: Vec<Column>,
     /// Whether row-level security applies to the role.
     pub(super) policies: bool,
+    /// Whether the role may change the table itself.
+    pub(super) owned: bool,
     /// Foreign keys that point here.
     pub(super) references: Vec<Reference>,
 }
@@ -84,6 +86,8 @@ pub(super) struct Column {
     pub(super) generated: bool,
     /// Whether values that are equal are the same: no under collations that fold.
     pub(super) deterministic: bool,
+    /// The quoted collation, where it is not the one of the type.
+    pub(super) collation: Option<String>,
 }
 
 /// A foreign key of another table, or of the table itself.
@@ -103,7 +107,7 @@ impl Table {
         let failed = |error| fault::statement(&format!("inspecting table {}", place.quoted()), error);
         let found = client
             .query_opt(
-                "SELECT c.oid, c.relkind::text, row_security_active(c.oid) \
+                "SELECT c.oid, c.relkind::text, row_security_active(c.oid), pg_has_role(c.relowner, 'USAGE') \
                  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
                 &[&place.schema, &place.table],
             )
@@ -128,7 +132,7 @@ impl Table {
         }
         let columns = columns(client, oid).await.map_err(failed)?;
         let references = references(client, oid).await.map_err(failed)?;
-        Ok(Some(Self { oid, columns, policies, references }))
+        Ok(Some(Self { oid, columns, policies, owned: found.get(3), references }))
     }
 
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
@@ -174,7 +178,9 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<Column>, tokio_postgre
             "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), b.typname::text, \
                b.typnamespace = 'pg_catalog'::regnamespace, base.modifier, t.typtype = 'd', \
                a.attnotnull OR t.typnotnull, a.atthasdef OR t.typdefault IS NOT NULL OR a.attidentity <> '', \
-               a.attidentity = 'a', a.attgenerated <> '', coalesce(l.collisdeterministic, true) \
+               a.attidentity = 'a', a.attgenerated <> '', coalesce(l.collisdeterministic, true), \
+               CASE WHEN a.attcollation <> t.typcollation THEN (SELECT quote_ident(s.nspname) || '.' || \
+                 quote_ident(l.collname) FROM pg_namespace s WHERE s.oid = l.collnamespace) END \
              FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
              CROSS JOIN LATERAL ( \
                WITH RECURSIVE chain (type, modifier, depth) AS ( \
@@ -200,6 +206,7 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<Column>, tokio_postgre
         always_identity: row.get(8),
         generated: row.get(9),
         deterministic: row.get(10),
+        collation: row.get(11),
     };
     Ok(rows.iter().map(read).collect())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tapline_core::{
-    ChangeBatch, Error, Op, Outcome, Receipt, Refresh, Result, RowId, RowOutcome, Target, Writer, codes,
+    ChangeBatch, Error, Op, Outcome, Receipt, Refresh, Result, RowId, RowOutcome, Target, Writer, codes, failpoint,
 };
 
 use super::apply::staged_id;
@@ -18,7 +18,7 @@ use super::stage::{self, Copy, Prefix};
 use super::statements::REFUSED;
 use super::table::{self, Place, Table};
 use super::types::FieldType;
-use super::{fault, publish, sql};
+use super::{fault, publish, sql, widen};
 
 /// The longest text that surely fits an index, in bytes; see `BTMaxItemSize` in PostgreSQL's `nbtree.h`.
 const LONGEST_KEY: usize = 2_600;
@@ -67,6 +67,8 @@ pub(super) struct PostgresWriter {
     /// Numbers of the staged rows that were taken back.
     pub(super) retracted: Vec<i64>,
     pub(super) accepted_through: Option<u64>,
+    /// Rows that were handed to `write`.
+    pub(super) written: u64,
 }
 
 impl PostgresWriter {
@@ -86,6 +88,9 @@ impl PostgresWriter {
             }
         }
         let layout = Layout::new(&target, &place, table.as_ref(), options.zone.as_deref())?;
+        if !layout.changes.is_empty() && table.as_ref().is_some_and(|table| !table.owned) {
+            return Err(widen::not_owned(&place, &session.user, &layout.changes));
+        }
         let load = if table.is_none() && !target.retractable && layout.is_in_place() {
             Load::begin_in_place(&session, &place, &marker, &target, &layout).await?
         } else {
@@ -104,6 +109,7 @@ impl PostgresWriter {
             rejected: Vec::new(),
             retracted: Vec::new(),
             accepted_through: None,
+            written: 0,
         })
     }
 
@@ -242,6 +248,8 @@ impl Writer for PostgresWriter {
             bad.into_iter().map(|bad| RowOutcome { row: id(bad.row), outcome: bad.outcome }).collect();
         self.rejected.extend(outcomes.iter().cloned());
         self.accepted_through = Some(seq);
+        self.written += rows as u64;
+        failpoint("staging");
         Ok(Receipt { accepted_through: Some(seq), outcomes, ..Receipt::default() })
     }
 

@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
-use tapline_core::{Error, Op, Outcome, Refresh, Result, RowOutcome, codes};
+use tapline_core::{Error, Op, Outcome, Refresh, Result, RowOutcome, codes, failpoint};
 
 use super::fault::{self, Refusal, RefusalKind};
 use super::stage::{REFUSED, row_id};
 use super::statements::{Plan, numbers};
 use super::table;
+use crate::tolerance::Tolerance;
 
 const DELETE: i64 = Op::Delete as i64;
 const UPDATE: i64 = Op::Update as i64;
@@ -35,18 +36,26 @@ pub(super) struct Applied {
     pub(super) removed: u64,
 }
 
+/// What decides which rows are refused, and how many may be.
+pub(super) struct Circumstances<'a> {
+    /// Whether rows can be taken out and put in again without a trace in other tables.
+    pub(super) may_replace: bool,
+    pub(super) tolerance: &'a Tolerance,
+    /// Rows that were refused when they were staged.
+    pub(super) rejected: &'a [RowOutcome],
+}
+
 /// Applies everything that is staged. Runs within a transaction; an error means that it must be rolled back.
 ///
-/// `staged` are the operations that the staging area holds, and `may_replace` says whether rows can be taken out and
-/// put in again without a trace in other tables.
+/// `staged` are the operations that the staging area holds.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
     plan: &Plan,
     refresh: Refresh,
     staged: BTreeSet<i64>,
-    may_replace: bool,
+    circumstances: Circumstances<'_>,
 ) -> Result<Applied> {
-    let mut run = Apply { connection, plan, may_replace, staged, applied: Applied::default() };
+    let mut run = Apply { connection, plan, circumstances, staged, applied: Applied::default(), rejected: 0 };
     match refresh {
         Refresh::Incremental => run.incremental().await?,
         Refresh::Full { .. } => run.full().await?,
@@ -57,10 +66,12 @@ pub(super) async fn apply(
 struct Apply<'a> {
     connection: &'a mut SqliteConnection,
     plan: &'a Plan,
-    may_replace: bool,
+    circumstances: Circumstances<'a>,
     /// The operations that the staging area holds.
     staged: BTreeSet<i64>,
     applied: Applied,
+    /// How many of the outcomes are refusals.
+    rejected: u64,
 }
 
 /// A row that SQLite refused while it was applied.
@@ -74,6 +85,7 @@ impl Apply<'_> {
     async fn incremental(&mut self) -> Result<()> {
         self.set_folded_keys_aside(&[UPDATE, INSERT, UPSERT]).await?;
         let mut refused = self.in_ranges("deleting rows", self.plan.delete(&[DELETE]), &[DELETE]).await?;
+        failpoint("publish-deleted");
         for row in self.set_aside_where_there(false, UPDATE).await? {
             self.applied.outcomes.push(RowOutcome { row: row_id(row), outcome: Outcome::Skipped });
         }
@@ -89,6 +101,7 @@ impl Apply<'_> {
         self.set_folded_keys_aside(&[UPSERT]).await?;
         if table::holds_rows(self.connection, &self.plan.table).await? {
             self.remove_leftovers().await?;
+            failpoint("publish-deleted");
         }
         let refused = self.write(0).await?;
         self.second_chance(refused).await
@@ -113,9 +126,11 @@ impl Apply<'_> {
         if let Some(statement) = self.plan.update(&update) {
             refused.extend(self.in_ranges("changing rows", statement, &update).await?);
         }
+        failpoint("publish-updated");
         let statement = if self.plan.has_key() { self.plan.upsert(&upsert) } else { self.plan.insert(&upsert) };
         refused.extend(self.in_ranges("writing rows", statement, &upsert).await?);
         refused.extend(self.in_ranges("adding rows", self.plan.insert(&insert), &insert).await?);
+        failpoint("publish-inserted");
         Ok(refused)
     }
 
@@ -137,9 +152,9 @@ impl Apply<'_> {
                 break;
             }
         }
-        let (clashing, waiting): (Vec<_>, Vec<_>) = refused
-            .into_iter()
-            .partition(|row| row.refusal.kind == RefusalKind::Unique && self.may_replace && self.plan.has_key());
+        let (clashing, waiting): (Vec<_>, Vec<_>) = refused.into_iter().partition(|row| {
+            row.refusal.kind == RefusalKind::Unique && self.circumstances.may_replace && self.plan.has_key()
+        });
         waiting.into_iter().for_each(|row| self.reject(row.id, row.refusal));
         self.replace_together(clashing).await
     }
@@ -215,6 +230,23 @@ impl Apply<'_> {
 
     fn reject(&mut self, id: i64, Refusal { code, reason, .. }: Refusal) {
         self.applied.outcomes.push(RowOutcome { row: row_id(id), outcome: Outcome::Rejected { code, reason } });
+        self.rejected += 1;
+        failpoint("publish-rejected");
+    }
+
+    /// Stops as soon as too many rows are refused for good, since finding each of them takes time; `refused` are those
+    /// that are not among the outcomes yet, `hopeless` how many of these are at fault themselves.
+    fn check_tolerance(&self, refused: &[Refused], hopeless: u64) -> Result<()> {
+        let Circumstances { tolerance, rejected, .. } = &self.circumstances;
+        if !tolerance.is_exceeded(rejected.len() as u64 + self.rejected + hopeless) {
+            return Ok(());
+        }
+        let lost = refused.iter().filter(|row| row.refusal.kind == RefusalKind::Row).map(|row| RowOutcome {
+            row: row_id(row.id),
+            outcome: Outcome::Rejected { code: row.refusal.code, reason: row.refusal.reason.clone() },
+        });
+        let lost: Vec<_> = lost.collect();
+        tolerance.check(rejected.iter().chain(&self.applied.outcomes).chain(&lost))
     }
 
     /// Runs a statement without parameters.
@@ -252,8 +284,10 @@ impl Apply<'_> {
             return Ok(refused);
         }
         let statement: Arc<str> = statement.into();
+        let mut hopeless = 0;
         let mut ranges = vec![(i64::MIN, i64::MAX)];
         while let Some((low, high)) = ranges.pop() {
+            tracing::trace!(doing, low, high, "staged rows are applied");
             let Err(error) = self.over(&statement, low, high).await else {
                 continue;
             };
@@ -264,7 +298,9 @@ impl Apply<'_> {
                 Halves::None => return Err(fault::statement(doing, error)),
                 Halves::One { id, op } => {
                     self.mark(id, REFUSED).await?;
+                    hopeless += u64::from(refusal.kind == RefusalKind::Row);
                     refused.push(Refused { id, op, refusal });
+                    self.check_tolerance(&refused, hopeless)?;
                 }
                 Halves::Two { middle } => {
                     ranges.push((middle, high));

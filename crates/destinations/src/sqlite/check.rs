@@ -24,7 +24,7 @@ async fn open(place: &Place) -> Result<(Option<SqliteConnection>, String)> {
     match place.open_existing().await? {
         Some(mut connection) => {
             let tables = table::list(&mut connection).await?.len();
-            Ok((Some(connection), format!("{}, {tables} tables", place.path().display())))
+            Ok((Some(connection), format!("{}; tables: {tables}", place.path().display())))
         }
         None => Ok((None, format!("{} does not exist yet; the first run makes it", place.path().display()))),
     }

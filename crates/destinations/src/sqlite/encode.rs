@@ -117,7 +117,12 @@ impl Encoder {
                     }
                 }
                 match affinity {
-                    Affinity::Text => Values::Cells(floats.iter().map(float_text).collect()),
+                    Affinity::Text => Values::Cells(
+                        floats
+                            .iter()
+                            .map(|float| float.map_or(Cell::Null, |float| Cell::Text(float_text(float))))
+                            .collect(),
+                    ),
                     _ => Values::Floats(floats),
                 }
             }
@@ -211,8 +216,8 @@ fn is_float(value: i64) -> bool {
 }
 
 /// The shortest text that reads as the same float.
-fn float_text(value: Option<f64>) -> Cell {
-    value.map_or(Cell::Null, |value| Cell::Text(format!("{value:?}")))
+pub(super) fn float_text(value: f64) -> String {
+    format!("{value:?}")
 }
 
 /// A decimal number as a column of numbers keeps it: as an integer, or as the float whose shortest digits are the

@@ -55,6 +55,13 @@ pub(super) fn statement(doing: &str, error: sqlx::Error) -> Error {
     }
 }
 
+/// The error for staged rows that are not all there, or too many.
+pub(super) fn incomplete(problem: String) -> Error {
+    Error::new(codes::DEST_008, problem)
+        .hint("the staging file was changed from outside; nothing became visible, and the next run stages anew")
+        .retry_after(RETRY_AFTER)
+}
+
 fn code(error: &sqlx::Error) -> Option<u32> {
     error.as_database_error()?.code()?.parse().ok()
 }
@@ -111,6 +118,45 @@ impl Refusal {
                 TOOBIG => Some(Self::row(codes::ROW_002, "the row is longer than SQLite can store")),
                 _ => None,
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions, SqliteConnection};
+    use tapline_core::Retry;
+
+    use super::*;
+
+    async fn connect(path: &std::path::Path) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        options.busy_timeout(Duration::ZERO).foreign_keys(true).connect().await.unwrap()
+    }
+
+    /// What each statement fails with while another program holds the database: code, and whether it passes.
+    #[tokio::test]
+    async fn errors_pass_or_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.db");
+        let mut holder = connect(&path).await;
+        let set_up = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT NOT NULL); BEGIN IMMEDIATE";
+        sqlx::raw_sql(set_up).execute(&mut holder).await.unwrap();
+        let mut connection = connect(&path).await;
+        let reads_only = "PRAGMA query_only = ON; CREATE TABLE u (id)";
+        let cases = [
+            ("BEGIN IMMEDIATE", codes::DEST_006, true),
+            ("INSERT INTO t VALUES (1, 'a')", codes::DEST_006, true),
+            ("SELECT absent FROM t", codes::DEST_006, false),
+            ("INSERT INTO absent VALUES (1)", codes::DEST_006, false),
+            ("ATTACH '/no/such/folder/file' AS other", codes::DEST_001, false),
+            (reads_only, codes::DEST_003, false),
+        ];
+        for (sql, code, passes) in cases {
+            let error = sqlx::raw_sql(sql).execute(&mut connection).await.expect_err(sql);
+            let error = statement("trying", error);
+            assert_eq!((error.code(), error.retry() != Retry::Never), (code, passes), "{sql}: {error:?}");
         }
     }
 }

@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS _tapline_receipts (
     generation           INTEGER NOT NULL,
     published_generation INTEGER,
     published_batches    INTEGER,
+    published_removed    INTEGER,
     published_table      TEXT,
     created_table        TEXT
 );
@@ -37,7 +38,8 @@ pub(super) async fn read(connection: &mut SqliteConnection, name: &TableName) ->
         return Ok(None);
     }
     let row = sqlx::query(
-        "SELECT store, sync, generation, published_generation, published_batches, published_table, created_table
+        "SELECT store, sync, generation, published_generation, published_batches, published_removed, published_table,
+             created_table
          FROM _tapline_receipts WHERE stream = ?",
     )
     .bind(name.key())
@@ -48,18 +50,17 @@ pub(super) async fn read(connection: &mut SqliteConnection, name: &TableName) ->
         return Ok(None);
     };
     let table = table::identity(connection, name).await?;
-    let published = match (row.get::<Option<i64>, _>(3), row.get::<Option<i64>, _>(4)) {
-        (Some(generation), Some(batches)) => {
-            Some(Published { generation: generation.cast_unsigned(), batches: batches.cast_unsigned() })
-        }
+    let number = |index| row.get::<Option<i64>, usize>(index).map(i64::cast_unsigned);
+    let published = match (number(3), number(4), number(5)) {
+        (Some(generation), Some(batches), Some(removed)) => Some(Published { generation, batches, removed }),
         _ => None,
     };
     Ok(Some(Marker {
         owner: Owner { store: row.get(0), sync: row.get(1) },
         generation: row.get::<i64, _>(2).cast_unsigned(),
         published,
-        created: table.is_some() && table == row.get(6),
-        published_table: row.get(5),
+        created: table.is_some() && table == row.get(7),
+        published_table: row.get(6),
         table,
     }))
 }
@@ -85,6 +86,7 @@ pub(super) async fn stamp(
          ON CONFLICT (stream) DO UPDATE SET store = ?2, sync = ?3, generation = ?4,
              published_generation = iif(?5, published_generation, NULL),
              published_batches = iif(?5, published_batches, NULL),
+             published_removed = iif(?5, published_removed, NULL),
              published_table = iif(?5, published_table, NULL)",
     )
     .bind(name.key())
@@ -128,13 +130,14 @@ pub(super) async fn publish(
     let table = table::identity(connection, name).await?;
     sqlx::query(
         "UPDATE _tapline_receipts SET published_generation = ?2, published_batches = ?3, published_table = ?4,
-             created_table = iif(?5, ?4, NULL) WHERE stream = ?1",
+             published_removed = ?6, created_table = iif(?5, ?4, NULL) WHERE stream = ?1",
     )
     .bind(name.key())
     .bind(published.generation.cast_signed())
     .bind(published.batches.cast_signed())
     .bind(table)
     .bind(created)
+    .bind(published.removed.cast_signed())
     .execute(&mut *connection)
     .await
     .map_err(failed(DOING))?;

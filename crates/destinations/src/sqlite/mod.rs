@@ -9,6 +9,7 @@ mod connect;
 mod encode;
 mod fault;
 mod marker;
+mod read;
 mod sql;
 mod stage;
 mod statements;
@@ -21,8 +22,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tapline_core::{
-    Capabilities, CheckStep, ConnectContext, Connector, Destination, Marker, Owner, Result, RowOutcome, StreamInfo,
-    StreamName, Target, Writer,
+    Capabilities, CheckStep, ConnectContext, Connector, Destination, Marker, Owner, ReadBack, Result, RowOutcome,
+    RowReader, StreamInfo, StreamName, Target, Writer,
 };
 
 pub use self::config::Config;
@@ -114,5 +115,9 @@ impl Destination for SqliteDestination {
 
     async fn open(&self, target: Target) -> Result<Box<dyn Writer>> {
         Ok(Box::new(SqliteWriter::open(&self.place, target).await?))
+    }
+
+    async fn read(&self, rows: ReadBack) -> Result<Option<Box<dyn RowReader>>> {
+        read::read(&self.place, rows).await
     }
 }

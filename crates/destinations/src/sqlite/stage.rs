@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rand::Rng as _;
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Connection, Executor, SqliteConnection};
@@ -57,8 +58,9 @@ impl Stage {
         width: usize,
     ) -> Result<Self> {
         let failed = |error| fault::statement("making the staging file", error);
-        let path = with_suffix(place, &format!("{}{generation}", suffix(name)));
-        remove(&path)?;
+        // No two attempts of a run have one file, so that the end of one does not take the other's away.
+        let nonce: u32 = rand::rng().random();
+        let path = with_suffix(place, &format!("{}{generation}-{nonce:08x}", suffix(name)));
         let columns: String = (0..width).map(|index| format!(", c{index}")).collect();
         sqlx::query("ATTACH ? AS stage")
             .bind(path.to_string_lossy())
@@ -147,8 +149,6 @@ impl Stage {
 
     /// Fails with `DEST-008` unless exactly `expected` rows per seq are there to be applied.
     pub(super) async fn verify(&self, connection: &mut SqliteConnection, expected: &[u64]) -> Result<()> {
-        let incomplete =
-            |message: String| Error::new(codes::DEST_008, message).hint("nothing became visible; run the sync again");
         let failed = |error| fault::statement("counting staged rows", error);
         for (seq, expected) in (0u64..).zip(expected) {
             let first = staged_id(RowId { seq, ordinal: 0 });
@@ -161,7 +161,9 @@ impl Stage {
                     .await
                     .map_err(failed)?;
             if staged.cast_unsigned() != *expected {
-                return Err(incomplete(format!("batch {seq} has {staged} staged rows where {expected} were sent")));
+                return Err(fault::incomplete(format!(
+                    "batch {seq} has {staged} staged rows where {expected} were sent"
+                )));
             }
         }
         let beyond: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM stage.rows WHERE id >= ?)")
@@ -170,7 +172,10 @@ impl Stage {
             .await
             .map_err(failed)?;
         if beyond {
-            return Err(incomplete(format!("rows are staged beyond the {} batches that were sent", expected.len())));
+            return Err(fault::incomplete(format!(
+                "rows are staged beyond the {} batches that were sent",
+                expected.len()
+            )));
         }
         Ok(())
     }

@@ -266,6 +266,22 @@ pub(super) async fn make(
     Ok(())
 }
 
+/// Adds columns to an existing table; rows that are there have NULL in them.
+pub(super) async fn add_columns(
+    connection: &mut SqliteConnection,
+    name: &TableName,
+    columns: &[NewColumn<'_>],
+) -> Result<()> {
+    for NewColumn { name: column, declared, .. } in columns {
+        let statement = format!("ALTER TABLE {} ADD COLUMN {} {declared}", name.quoted(), sql::name(column));
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut *connection)
+            .await
+            .map_err(|error| fault::statement(&format!("adding column {column:?} to {name}"), error))?;
+    }
+    Ok(())
+}
+
 /// All tables, except SQLite's and Tapline's own.
 pub(super) async fn list(connection: &mut SqliteConnection) -> Result<Vec<StreamInfo>> {
     let rows = sqlx::query(

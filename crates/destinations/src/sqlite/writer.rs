@@ -4,14 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection};
+use tapline_core::values::duckdb_type_name;
 use tapline_core::{
     ChangeBatch, Error, Marker, Op, Outcome, Published, Receipt, Refresh, Result, RowId, RowOutcome, Target, Writer,
-    codes,
+    codes, failpoint,
 };
 
-use super::apply::{self, Applied};
+use super::apply::{self, Applied, Circumstances};
 use super::connect::{self, Place};
 use super::encode::{Encoder, Values};
 use super::stage::{REFUSED, Stage};
@@ -19,6 +21,7 @@ use super::statements::{Mapped, Plan};
 use super::table::{self, NewColumn, Table, TableName};
 use super::types::{Affinity, Form};
 use super::{fault, marker, sql};
+use crate::tolerance::Tolerance;
 
 /// Fields of a table at most: SQLite's own limit on columns.
 const MOST_FIELDS: usize = 2000;
@@ -35,6 +38,8 @@ pub(super) struct SqliteWriter {
     /// Columns without which a row cannot be added, and which no field maps.
     required: Vec<String>,
     batches: u64,
+    /// Rows that were handed to `write`.
+    written: u64,
     /// The operations that were staged.
     ops: BTreeSet<i64>,
     /// What the receipts of `write` have named.
@@ -60,6 +65,7 @@ impl SqliteWriter {
         let mut required = Vec::new();
         if let Some(table) = &table {
             check_columns(&name, table, &target, &fields)?;
+            check_types(&name, table, &target)?;
             required = table.required_besides(&fields).map(str::to_owned).collect();
         }
         let mut encoders = Vec::with_capacity(fields.len());
@@ -79,6 +85,7 @@ impl SqliteWriter {
             identity,
             required,
             batches: 0,
+            written: 0,
             ops: BTreeSet::new(),
             rejected: Vec::new(),
         })
@@ -119,10 +126,13 @@ impl SqliteWriter {
 
     /// Everything between BEGIN and COMMIT; an error rolls back.
     async fn publish_staged(&mut self, staged: &[u64]) -> Result<Receipt> {
+        let tolerance = Tolerance::new(&self.target, self.written);
+        tolerance.check(&self.rejected)?;
         let Open { connection, stage } = Self::open_mut(&mut self.open)?;
         let failed = |error| fault::statement(&format!("publishing {}", self.name), error);
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         let stands = marker::claim(&mut transaction, &self.name, &self.target.owner, self.target.generation).await?;
+        failpoint("publish-locked");
         stage.verify(&mut transaction, staged).await?;
         if stands.table != self.identity {
             return Err(Error::new(
@@ -137,18 +147,32 @@ impl SqliteWriter {
         if stands.table.is_none() {
             make_table(&mut transaction, &self.name, &self.target).await?;
         }
-        let table = Table::find(&mut transaction, &self.name)
-            .await?
-            .ok_or_else(|| Error::internal(format!("{} is gone within the transaction", self.name)))?;
+        let mut table = find(&mut transaction, &self.name).await?;
+        if self.target.widen {
+            let added = self.target.schema.fields().iter().filter(|field| table.column(field.name()).is_none());
+            let added: Vec<NewColumn<'_>> = added.map(|field| new_column(field, &self.target)).collect();
+            if !added.is_empty() {
+                table::add_columns(&mut transaction, &self.name, &added).await?;
+                table = find(&mut transaction, &self.name).await?;
+            }
+        }
         let plan = plan(&self.name, &table, &self.target)?;
-        let may_replace = !table.triggers && table.referenced_by.is_empty();
+        failpoint("publish-prepared");
+        let circumstances = Circumstances {
+            may_replace: !table.triggers && table.referenced_by.is_empty(),
+            tolerance: &tolerance,
+            rejected: &self.rejected,
+        };
         let Applied { outcomes, removed } =
-            apply::apply(&mut transaction, &plan, self.target.refresh, self.ops.clone(), may_replace).await?;
+            apply::apply(&mut transaction, &plan, self.target.refresh, self.ops.clone(), circumstances).await?;
         let mut all = self.rejected.clone();
         all.extend(outcomes.iter().cloned());
-        let published = Published { generation: self.target.generation, batches: self.batches };
+        tolerance.check(&all)?;
+        let published = Published { generation: self.target.generation, batches: self.batches, removed };
         marker::publish(&mut transaction, &self.name, published, created, &all).await?;
+        failpoint("publish-recorded");
         transaction.commit().await.map_err(failed)?;
+        failpoint("publish-committed");
         let through = self.batches.checked_sub(1);
         Ok(Receipt { accepted_through: through, durable_through: through, outcomes, removed })
     }
@@ -183,6 +207,8 @@ impl Writer for SqliteWriter {
         stage.add(connection, batch.seq, &ops, &fields).await?;
         self.ops.insert(op as i64);
         self.batches += 1;
+        self.written += batch.rows.num_rows() as u64;
+        failpoint("staging");
         self.rejected.extend(outcomes.iter().cloned());
         Ok(Receipt { accepted_through: Some(batch.seq), outcomes, ..Receipt::default() })
     }
@@ -248,6 +274,7 @@ fn check_columns(name: &TableName, table: &Table, target: &Target, fields: &[Str
         match table.column(field.name()) {
             Some(column) if column.generated => problems.push(format!("column {:?} is generated", column.name)),
             Some(_) => {}
+            None if target.widen && !target.key.contains(field.name()) => {}
             None => {
                 problems.push(format!("column {:?} is missing", field.name()));
                 let declared = Form::of(field).map_or("", Form::declared);
@@ -257,7 +284,9 @@ fn check_columns(name: &TableName, table: &Table, target: &Target, fields: &[Str
     }
     if !problems.is_empty() {
         let error = Error::new(codes::DEST_004, format!("{name} cannot hold the fields: {}", problems.join(", ")));
-        return Err(hints.into_iter().fold(error, Error::hint));
+        let adds = !hints.is_empty() && !target.widen;
+        let error = hints.into_iter().fold(error, Error::hint);
+        return Err(if adds { error.hint("or let the sync add columns itself: on_drift: widen") } else { error });
     }
     // What an incremental run does with its rows shows only when they come.
     let required: Vec<String> = table.required_besides(fields).map(str::to_owned).collect();
@@ -277,6 +306,50 @@ fn check_columns(name: &TableName, table: &Table, target: &Target, fields: &[Str
         };
     }
     collations(name, table, &target.key).map(drop)
+}
+
+/// Fails where the types of columns would have to change for the fields, which SQLite cannot do. Only a run that may
+/// widen the table demands it; another has single rows rejected, and most of such a field's values may fit.
+fn check_types(name: &TableName, table: &Table, target: &Target) -> Result<()> {
+    if !target.widen {
+        return Ok(());
+    }
+    let mut problems = Vec::new();
+    for field in target.schema.fields() {
+        let Some(column) = table.column(field.name()) else { continue };
+        let fits = match Form::of(field) {
+            Some(Form::Text) => !column.affinity.makes_numbers(),
+            Some(Form::Float) => column.affinity != Affinity::Integer,
+            Some(Form::Digits) => column.affinity != Affinity::Integer || matches!(field.data_type(), DataType::UInt64),
+            _ => true,
+        };
+        if !fits {
+            let wanted = duckdb_type_name(field);
+            problems.push(format!("column {:?} keeps numbers and would have to hold {wanted}", column.name));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        codes::DEST_004,
+        format!("{name}: {}, and SQLite cannot change a column's type", problems.join("; ")),
+    )
+    .hint("make a table with wider columns, copy the rows into it, and give it this table's name")
+    .hint("or cast in the model's SQL to what the column holds"))
+}
+
+async fn find(connection: &mut SqliteConnection, name: &TableName) -> Result<Table> {
+    let table = Table::find(connection, name).await?;
+    table.ok_or_else(|| Error::internal(format!("{name} is gone within the transaction")))
+}
+
+fn new_column<'a>(field: &'a Field, target: &Target) -> NewColumn<'a> {
+    NewColumn {
+        name: field.name(),
+        declared: Form::of(field).map_or("", Form::declared),
+        key: target.key.contains(field.name()),
+    }
 }
 
 /// The collations of the key's unique index.
@@ -301,16 +374,7 @@ fn required_missing(name: &TableName, required: &[String]) -> Error {
 }
 
 async fn make_table(connection: &mut SqliteConnection, name: &TableName, target: &Target) -> Result<()> {
-    let columns: Vec<NewColumn<'_>> = target
-        .schema
-        .fields()
-        .iter()
-        .map(|field| NewColumn {
-            name: field.name(),
-            declared: Form::of(field).map_or("", Form::declared),
-            key: target.key.contains(field.name()),
-        })
-        .collect();
+    let columns: Vec<NewColumn<'_>> = target.schema.fields().iter().map(|field| new_column(field, target)).collect();
     table::make(connection, name, &columns, &target.key).await
 }
 

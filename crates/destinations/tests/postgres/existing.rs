@@ -266,6 +266,50 @@ async fn keys_that_the_collation_folds_are_one() {
 }
 
 #[tokio::test]
+async fn a_key_that_changes_only_its_case_is_delivered() {
+    let Some(bench) = bench("t_case_changed").await else { return };
+    bench.execute("CREATE EXTENSION IF NOT EXISTS citext; CREATE TABLE {t} (id citext PRIMARY KEY, v text)").await;
+    let rows = |ids: &[&str], values: &[&str]| {
+        batch(vec![
+            ("id", Arc::new(StringArray::from(ids.to_vec())) as ArrayRef),
+            ("v", Arc::new(StringArray::from(values.to_vec()))),
+        ])
+    };
+    bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, rows(&["abc", "x"], &["1", "2"]))]).await.unwrap();
+    // To the model one row went and another came; whichever is said first, the row is there in the end.
+    for (generation, insert) in [(2, Op::Upsert), (3, Op::Insert)] {
+        let (old, new) = if generation == 2 { ("abc", "ABC") } else { ("ABC", "Abc") };
+        let mut run =
+            bench.open(bench.target(generation, INCREMENTAL, &["id"], rows(&[], &[]).schema())).await.unwrap();
+        run.write(insert, rows(&[new], &["1"])).await.unwrap();
+        run.write(Op::Delete, rows(&[old], &[""]).project(&[0]).unwrap()).await.unwrap();
+        assert_eq!(run.publish().await.unwrap().codes(), []);
+        assert_eq!(bench.select("id, v").await, texts(&[&[new, "1"], &["x", "2"]]));
+    }
+    // A full refresh writes the new spelling into the row that is there.
+    let delivered =
+        bench.deliver(4, FULL, &["id"], vec![(Op::Upsert, rows(&["aBC", "X"], &["1", "2"]))]).await.unwrap();
+    assert_eq!((delivered.codes(), delivered.receipt.removed), (vec![], 0));
+    assert_eq!(bench.select("id, v").await, texts(&[&["aBC", "1"], &["X", "2"]]));
+}
+
+#[tokio::test]
+async fn each_bad_row_costs_few_statements() {
+    let Some(bench) = bench("t_halving").await else { return };
+    // A sequence counts on where a savepoint takes everything else back.
+    bench
+        .execute(
+            "CREATE SEQUENCE t_halving.attempts; CREATE FUNCTION t_halving.count() RETURNS trigger LANGUAGE plpgsql AS \
+               $$ BEGIN PERFORM nextval('t_halving.attempts'); RETURN NULL; END $$; \
+             CREATE TABLE {t} (id bigint NOT NULL PRIMARY KEY, v text CHECK (v <> 'bad')); \
+             CREATE TRIGGER count BEFORE INSERT ON {t} FOR EACH STATEMENT EXECUTE FUNCTION t_halving.count()",
+        )
+        .await;
+    let attempts = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM t_halving.attempts";
+    crate::halving::each_bad_row_costs_few_statements(&bench, Some(attempts)).await;
+}
+
+#[tokio::test]
 async fn row_level_security_refuses_rows() {
     let Some(bench) = bench("t_policies").await else { return };
     let url = super::server("t_policies").unwrap();

@@ -129,3 +129,17 @@ async fn a_table_that_appears_meanwhile_stops_the_run() {
     run.writer.abort().await.unwrap();
     assert_eq!(bench.count().await, 0);
 }
+
+#[tokio::test]
+async fn changes_survive_a_kill_at_every_point() {
+    let Some(bench) = bench("t_killed_changes").await else { return };
+    let place = format!("postgres {}", super::server("t_killed_changes").unwrap());
+    crate::crashes::changes_survive_a_kill_at_every_point(&bench, &place).await;
+}
+
+#[tokio::test]
+async fn a_new_table_survives_a_kill_at_every_point() {
+    let Some(bench) = bench("t_killed_new").await else { return };
+    let place = format!("postgres {}", super::server("t_killed_new").unwrap());
+    crate::crashes::a_new_table_survives_a_kill_at_every_point(&bench, &place).await;
+}

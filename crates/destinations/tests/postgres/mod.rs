@@ -4,8 +4,11 @@
 mod conformance;
 mod connection;
 mod existing;
+mod faults;
 mod fence;
+mod own_server;
 mod types;
+mod widening;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -72,22 +75,31 @@ fn as_role(url: &str, role: &str, password: &str) -> String {
 
 /// A bench in a new schema, with other settings than the URL alone where `change` makes them.
 async fn bench_with(test: &str, change: impl FnOnce(&mut Config)) -> Option<Bench> {
-    let url = server(test)?;
-    let client = session(&url).await;
+    Some(bench_at(&server(test)?, test, change).await)
+}
+
+/// A bench in a new schema of the server with this URL.
+async fn bench_at(url: &str, test: &str, change: impl FnOnce(&mut Config)) -> Bench {
+    let client = session(url).await;
     let schema: String =
         test.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').take(60).collect();
     let make = format!("DROP SCHEMA IF EXISTS \"{schema}\" CASCADE; CREATE SCHEMA \"{schema}\"; SET TIME ZONE 'UTC'");
     client.batch_execute(&make).await.expect("a schema can be made");
-    let mut config = config(&url);
+    let mut config = config(url);
     change(&mut config);
     let destination = connect(config);
-    Some(Bench {
+    Bench {
         destination: Arc::new(OneSchema { inner: destination, schema: schema.clone() }),
         stream: StreamName::parse(&format!("\"{schema}\".Customers")).expect("the name is right"),
         table: format!("\"{schema}\".\"Customers\""),
         probe: Box::new(Session(client)),
         guard: Box::new(()),
-    })
+    }
+}
+
+/// The destination with the URL of the shared server, for another process.
+pub fn destination_at(url: &str) -> Arc<dyn Destination> {
+    connect(config(url))
 }
 
 async fn bench(test: &str) -> Option<Bench> {
@@ -143,5 +155,12 @@ impl Destination for OneSchema {
 
     async fn open(&self, target: tapline_core::Target) -> tapline_core::Result<Box<dyn tapline_core::Writer>> {
         self.inner.open(target).await
+    }
+
+    async fn read(
+        &self,
+        rows: tapline_core::ReadBack,
+    ) -> tapline_core::Result<Option<Box<dyn tapline_core::RowReader>>> {
+        self.inner.read(rows).await
     }
 }

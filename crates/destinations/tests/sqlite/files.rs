@@ -105,7 +105,7 @@ async fn check_names_what_is_wrong() {
     let place = Place::with("CREATE TABLE t (id)").await;
     let steps = place.destination.check().await;
     assert!(steps.iter().all(|step| step.ok) && steps.len() == 2, "{steps:?}");
-    assert!(steps[0].message.as_ref().unwrap().contains("1 tables"));
+    assert!(steps[0].message.as_ref().unwrap().contains("tables: 1"));
     assert_eq!(place.values("count(*)", "FROM sqlite_schema").await, ["1"]);
 
     let connect = |path: &str| {
@@ -180,4 +180,16 @@ async fn runs_of_different_streams_share_a_file() {
     for index in 0..6 {
         assert_eq!(place.values("count(*)", &format!("FROM t{index}")).await, ["5000"]);
     }
+}
+
+#[tokio::test]
+async fn changes_survive_a_kill_at_every_point() {
+    let (bench, place) = super::bench_and_place();
+    crate::crashes::changes_survive_a_kill_at_every_point(&bench, &place).await;
+}
+
+#[tokio::test]
+async fn a_new_table_survives_a_kill_at_every_point() {
+    let (bench, place) = super::bench_and_place();
+    crate::crashes::a_new_table_survives_a_kill_at_every_point(&bench, &place).await;
 }

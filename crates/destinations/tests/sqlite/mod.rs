@@ -134,6 +134,8 @@ impl Run {
             key: self.key.clone(),
             refresh: self.refresh,
             retractable: true,
+            widen: false,
+            max_reject_ratio: None,
         }
     }
 }
@@ -183,15 +185,28 @@ fn code(result: Result<impl Sized, Error>) -> Code {
 
 tapline_core::destination_conformance!(bench);
 
+/// The destination of this file, for another process.
+pub fn destination_at(file: &Path) -> Arc<dyn Destination> {
+    let context = ConnectContext { name: "local".to_owned(), folder: PathBuf::from("/") };
+    Connector::connect(&Sqlite, Config { path: file.to_owned() }, &context).unwrap()
+}
+
 async fn bench(_: &str) -> Option<Bench> {
+    Some(bench_and_place().0)
+}
+
+/// A bench, and where another process finds its database.
+fn bench_and_place() -> (Bench, String) {
     let place = Place::new();
-    Some(Bench {
+    let file = format!("sqlite {}", place.file().display());
+    let bench = Bench {
         destination: place.destination.clone(),
         stream: stream("bench"),
         table: "bench".to_owned(),
         probe: Box::new(SqliteProbe(place.file())),
         guard: Box::new(place),
-    })
+    };
+    (bench, file)
 }
 
 struct SqliteProbe(PathBuf);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 
 use super::values::two;
-use crate::testing::bench::{Bench, batch, texts};
+use crate::testing::bench::{Bench, batch, error_code, texts};
 use crate::{Op, Refresh, StreamName};
 
 const INCREMENTAL: Refresh = Refresh::Incremental;
@@ -38,6 +38,58 @@ pub async fn a_bad_row_is_found_among_many(bench: &Bench) {
     let expected = [(0, 0, "ROW-002"), (0, 500, "ROW-002"), (0, 501, "ROW-002"), (2, 999, "ROW-002")];
     assert_eq!(delivered.codes(), expected);
     assert_eq!(bench.count().await, 2_996);
+}
+
+/// A run that the destination mostly refuses changes nothing; a share that is allowed passes.
+pub async fn too_many_refused_rows_stop_the_run(bench: &Bench) {
+    bench.execute("CREATE TABLE {t} (id bigint NOT NULL PRIMARY KEY, v text CONSTRAINT good CHECK (v <> 'bad'))").await;
+    bench.execute("INSERT INTO {t} VALUES (1, 'a'), (2, 'b'), (3, 'c')").await;
+    let before = bench.select("id, v").await;
+    for (generation, ratio) in [(1, 0.0), (2, 0.49), (3, 0.5)] {
+        let mut target = bench.target(generation, INCREMENTAL, &["id"], two(&[], &[]).schema());
+        target.max_reject_ratio = Some(ratio);
+        let mut run = bench.open(target).await.unwrap();
+        run.write(Op::Delete, two(&[3], &[""]).project(&[0]).unwrap()).await.unwrap();
+        // A key that is there is refused, an absent one that is to be changed is skipped.
+        run.write(Op::Insert, two(&[1, 4], &["there", "d"])).await.unwrap();
+        run.write(Op::Update, two(&[7], &["absent"])).await.unwrap();
+        run.write(Op::Upsert, two(&[2, 5, 6, 8], &["bad", "bad", "bad", "e"])).await.unwrap();
+        let published = run.publish().await;
+        if ratio == 0.5 {
+            let delivered = published.expect("four of eight rows are half of them");
+            let rejected =
+                [(1, 0, "ROW-003"), (2, 0, "skipped"), (3, 0, "ROW-002"), (3, 1, "ROW-002"), (3, 2, "ROW-002")];
+            assert_eq!(delivered.codes(), rejected);
+            continue;
+        }
+        let error = published.unwrap_err();
+        assert_eq!(error.code().id, "SYNC-007");
+        assert!(error.message().contains("8 rows") && error.message().contains(&ratio.to_string()), "{error}");
+        let hints = error.hints().join("\n");
+        assert!(hints.contains("ROW-00") && !hints.contains("bad"), "reasons without values: {hints}");
+        run.writer.abort().await.unwrap();
+        assert_eq!(bench.select("id, v").await, before);
+        assert_eq!(bench.marker().await.published, None);
+        assert_eq!(bench.destination.outcomes(&bench.stream, generation).await.unwrap(), []);
+    }
+    assert_eq!(bench.select("id, v").await, texts(&[&["1", "a"], &["2", "b"], &["4", "d"], &["8", "e"]]));
+}
+
+/// What `write` refuses counts as well, also where a new table is loaded.
+pub async fn values_that_cannot_be_staged_count_as_refused(bench: &Bench) {
+    let rows = batch(vec![
+        ("id", Arc::new(Int64Array::from(vec![Some(1), None, Some(3)])) as ArrayRef),
+        ("v", Arc::new(StringArray::from(vec!["a", "b", "c"]))),
+    ]);
+    for (generation, ratio, code) in [(1, 0.3, "SYNC-007"), (2, 0.34, "no error")] {
+        let mut target = bench.target(generation, INCREMENTAL, &["id"], rows.schema());
+        target.max_reject_ratio = Some(ratio);
+        let mut run = bench.open(target).await.unwrap();
+        run.write(Op::Upsert, rows.clone()).await.unwrap();
+        assert_eq!(error_code(run.publish().await), code);
+        run.writer.abort().await.unwrap();
+    }
+    assert_eq!(bench.select("id, v").await, texts(&[&["1", "a"], &["3", "c"]]));
 }
 
 /// An upsert adds what is absent and changes what is there.
@@ -131,6 +183,7 @@ pub async fn missing_columns_are_named_at_once(bench: &Bench) {
     let refused = bench.open(bench.target(1, INCREMENTAL, &["id"], rows.schema())).await.err().unwrap();
     assert_eq!(refused.code().id, "DEST-004");
     assert!(refused.message().contains("first") && refused.message().contains("second"), "{}", refused.message());
+    assert!(refused.hints().iter().any(|hint| hint.contains("on_drift: widen")), "{:?}", refused.hints());
 }
 
 /// A table without a unique index on exactly the key cannot be written to by key, and the cure is named.

@@ -1,8 +1,8 @@
 //! Markers, generations, recorded outcomes: what keeps two runs apart and lets a run be recovered.
 
 use super::values::two;
-use crate::testing::bench::{Bench, codes, error_code, owner, texts};
-use crate::{Op, Owner, Refresh, RowId};
+use crate::testing::bench::{Bench, FULL, codes, error_code, owner, texts};
+use crate::{Op, Owner, Refresh, Retry, RowId};
 
 const INCREMENTAL: Refresh = Refresh::Incremental;
 
@@ -75,6 +75,59 @@ pub async fn the_marker_tells_of_the_publication(bench: &Bench) {
     let stamped = bench.marker().await;
     assert_eq!((stamped.generation, stamped.published), (4, marker.published));
     assert_eq!(stamped.published_table, marker.published_table);
+}
+
+/// The marker says how many leftovers a full refresh removed, so that a run that is recovered can report it.
+pub async fn the_marker_tells_what_was_removed(bench: &Bench) {
+    bench.deliver(1, FULL, &["id"], vec![(Op::Upsert, two(&[1, 2, 3], &["a", "b", "c"]))]).await.unwrap();
+    assert_eq!(bench.marker().await.published.unwrap().removed, 0);
+    bench.deliver(2, FULL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
+    assert_eq!(bench.marker().await.published.unwrap().removed, 2);
+    bench.destination.stamp(&bench.stream, &owner(), 3).await.unwrap();
+    assert_eq!(bench.marker().await.published.unwrap().removed, 2, "a stamp keeps it");
+    bench.deliver(4, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[4], &["d"]))]).await.unwrap();
+    assert_eq!(bench.marker().await.published.unwrap().removed, 0);
+}
+
+/// An attempt of a run is lost, and the same run begins anew: nothing of the first attempt is in the way or gets in.
+pub async fn a_run_repeats_a_lost_attempt(bench: &Bench) {
+    for (generation, retractable) in [(1, false), (2, false), (3, true)] {
+        let schema = two(&[], &[]).schema();
+        let mut target = bench.target(generation, INCREMENTAL, &["id"], schema);
+        target.retractable = retractable;
+        let mut lost = bench.open(target.clone()).await.unwrap();
+        lost.write(Op::Upsert, two(&[9, 1], &["lost", "lost"])).await.unwrap();
+        drop(lost);
+        let mut also_lost = bench.open(target.clone()).await.unwrap();
+        also_lost.write(Op::Upsert, two(&[8], &["lost"])).await.unwrap();
+        let mut run = bench.open(target).await.unwrap();
+        run.write(Op::Upsert, two(&[1, 2], &["a", "b"])).await.unwrap();
+        // The end of an attempt that was given up does not touch what the next one staged.
+        also_lost.writer.abort().await.unwrap();
+        run.write(Op::Upsert, two(&[3], &["c"])).await.unwrap();
+        run.publish().await.unwrap();
+        assert_eq!(bench.select("id, v").await, texts(&[&["1", "a"], &["2", "b"], &["3", "c"]]));
+        let published = bench.marker().await.published.unwrap();
+        assert_eq!((published.generation, published.batches), (generation, 2));
+    }
+}
+
+/// A run that fails at the end of its publication leaves nothing, and can be repeated with its own generation.
+pub async fn a_failed_publication_can_be_repeated(bench: &Bench) {
+    for generation in [1, 2] {
+        let target = bench.target(generation, FULL, &["id"], two(&[], &[]).schema());
+        let mut failing = bench.open(target.clone()).await.unwrap();
+        failing.write(Op::Upsert, two(&[9], &["lost"])).await.unwrap();
+        failing.staged = vec![2];
+        let error = failing.publish().await.unwrap_err();
+        assert_eq!(error.code().id, "DEST-008");
+        assert_ne!(error.retry(), Retry::Never, "the rows are staged anew");
+        drop(failing);
+        let mut run = bench.open(target).await.unwrap();
+        run.write(Op::Upsert, two(&[1], &["a"])).await.unwrap();
+        run.publish().await.unwrap();
+        assert_eq!(bench.select("id, v").await, texts(&[&["1", "a"]]));
+    }
 }
 
 /// A table that was dropped and made anew is another table, and not ours.

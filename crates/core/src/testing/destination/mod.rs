@@ -4,13 +4,17 @@
 
 mod delivery;
 mod fence;
+mod reading;
 mod refresh;
 mod values;
+mod widening;
 
 pub use delivery::*;
 pub use fence::*;
+pub use reading::*;
 pub use refresh::*;
 pub use values::*;
+pub use widening::*;
 
 /// Makes one `#[tokio::test]` per demand. `$setup` is an async function from the demand's name to `Option<Bench>`; with
 /// `None` the demand is not tested, and the function says so.
@@ -28,6 +32,8 @@ macro_rules! destination_conformance {
             values_that_do_not_fit_are_rejected
             a_bad_row_stands_alone
             a_bad_row_is_found_among_many
+            too_many_refused_rows_stop_the_run
+            values_that_cannot_be_staged_count_as_refused
             an_upsert_adds_and_changes
             columns_that_are_not_mapped_keep_their_values
             a_strict_insert_rejects_a_key_that_is_there
@@ -38,6 +44,10 @@ macro_rules! destination_conformance {
             missing_columns_are_named_at_once
             a_missing_unique_index_is_named
             a_column_without_a_value_is_named
+            missing_columns_are_added
+            a_failed_publication_widens_nothing
+            a_key_is_not_added
+            a_type_becomes_wider_or_the_run_is_refused
             nothing_is_visible_before_publish
             abort_leaves_nothing
             a_dropped_writer_leaves_nothing
@@ -47,6 +57,9 @@ macro_rules! destination_conformance {
             a_later_generation_fences_off
             another_owner_fences_off
             the_marker_tells_of_the_publication
+            the_marker_tells_what_was_removed
+            a_run_repeats_a_lost_attempt
+            a_failed_publication_can_be_repeated
             a_recreated_table_shows
             outcomes_are_recorded
             lost_rows_stop_the_publication
@@ -57,6 +70,11 @@ macro_rules! destination_conformance {
             a_full_refresh_keeps_a_row_whose_new_version_is_rejected
             rows_of_others_stop_a_full_refresh
             a_reader_sees_the_old_rows_or_the_new
+            every_type_is_read_back
+            the_ends_of_ranges_are_read_back
+            rows_are_read_by_their_keys
+            a_reader_of_the_stream_sees_one_moment
+            what_cannot_be_given_back_lacks
         );
     };
     (@each $setup:path: $($demand:ident)*) => {
