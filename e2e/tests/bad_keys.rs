@@ -26,12 +26,19 @@ fn bad_keys_stop_a_run(target: &Target) {
     let run = world.sync().failed(4, "stopped", "KEY-001");
     assert!(run.message().contains("2 of 8"), "{}", run.outcome);
     assert!(run.hint().contains("on_bad_key"), "{}", run.outcome);
+    let places = "row 2 of s3://lake/customers.csv, row 6 of s3://lake/customers.csv";
+    assert!(run.hint().contains(places), "{}", run.outcome);
     assert_eq!(target.tables(), Vec::<String>::new());
 
     world.put("customers.csv", "id,name\n1,one\n3,three a\n3,three b\n3,three c\n");
     let run = world.sync().failed(4, "stopped", "KEY-002");
     // Whichever way they are counted: three rows share a key, and two repeat it.
     assert!(run.message().contains("3 of 4") || run.message().contains("2 of 4"), "{}", run.outcome);
+    assert!(
+        (2..=4).all(|row| run.hint().contains(&format!("row {row} of s3://lake/customers.csv"))),
+        "{}",
+        run.outcome
+    );
     assert_eq!(target.tables(), Vec::<String>::new());
 
     // What was delivered before stays as it is.

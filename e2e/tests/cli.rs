@@ -80,7 +80,7 @@ fn help() {
     let mut stage = Stage::new();
     stage.run(&["--help"]);
     stage.run(&[]);
-    let commands = "init demo validate check policy discover query preview plan sync runs rejects retry reset schema \
+    let commands = "init demo validate check policy discover query preview plan sync runs rejects retry reset adopt schema \
                     destinations explain completions";
     for command in commands.split(' ') {
         stage.run(&[command, "--help"]);

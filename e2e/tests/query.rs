@@ -204,9 +204,9 @@ fn sql_errors_show_their_place() {
     world.put("people.csv", "id,name\n1,Ada\n");
     for (sql, code, words) in [
         ("SELECT id FRO 's3://lake/people.csv' x y", "SQL-001", ["^"].as_slice()),
-        ("SELECT id,\n  nmae\nFROM 's3://lake/people.csv'", "SQL-002", &["nmae", "name"]),
-        ("SELECT uper(name) FROM 's3://lake/people.csv'", "SQL-004", &["uper", "upper"]),
-        ("SELECT * FROM people", "SQL-003", &["people"]),
+        ("SELECT id,\n  nmae\nFROM 's3://lake/people.csv'", "SQL-002", &["LINE 2:   nmae\n", "name"]),
+        ("SELECT uper(name) FROM 's3://lake/people.csv'", "SQL-004", &["uper", "upper", "^"]),
+        ("SELECT * FROM people", "SQL-003", &["people", "^"]),
         ("SELECT * FROM 's3://lake/peple.csv'", "S3-007", &["peple.csv"]),
     ] {
         let outcome = world.tapline(&["query", "lake", sql]).fails(1, code).tells(words);

@@ -9,5 +9,8 @@ mod run;
 pub mod sql;
 
 pub use discover::{ColumnDescription, DialectDescription, Discovery, StreamDescription, columns, discover};
-pub use run::{FieldChange, PlanReport, PlanSample, RunOptions, SyncJob, plan, preview_sync, reset, run, validate_job};
+pub use run::{
+    Adopted, FieldChange, PlanReport, PlanSample, RunOptions, SyncJob, adopt, plan, preview_sync, reset, run,
+    validate_job,
+};
 pub use sql::{Access, BatchVisitor, Limits, Query, ScanReport, Session, check_sql, execute};

@@ -47,7 +47,7 @@ impl S3Source {
             return Ok(((), format!("{host} is left to the proxy")));
         }
         match tokio::net::lookup_host((host.as_str(), url.port_or_known_default().unwrap_or(443))).await {
-            Ok(addresses) => Ok(((), format!("{host} has {} addresses", addresses.count()))),
+            Ok(addresses) => Ok(((), format!("addresses of {host}: {}", addresses.count()))),
             Err(error) => {
                 let network = Network { stage: Stage::Resolve, detail: error.to_string() };
                 Err(Failure { target, kind: FailureKind::Network(network) }.into_error())
@@ -104,7 +104,7 @@ impl S3Source {
             names += 1;
         }
         let at_least = if more { "at least " } else { "" };
-        let found = format!("{at_least}{names} names in {}, {} to be read", self.url(), fitting.len());
+        let found = format!("names in {}: {at_least}{names}; to be read: {}", self.url(), fitting.len());
         match fitting.iter().find(|(listed, _)| listed.size > 0).or(fitting.first()) {
             Some((listed, format)) => {
                 let Listed { key, size, etag, last_modified } = (*listed).clone();

@@ -182,7 +182,8 @@ impl Target {
         let Self { bucket, key, .. } = self;
         match self.action {
             Action::HeadBucket => format!("asking for bucket {bucket}"),
-            Action::List => format!("listing s3://{bucket}/{key}"),
+            // A prefix that ends in a slash was asked for to find a folder; nobody wrote the slash.
+            Action::List => format!("listing s3://{bucket}/{}", key.trim_end_matches('/')),
             Action::Head => format!("looking up s3://{bucket}/{key}"),
             Action::Get => format!("reading s3://{bucket}/{key}"),
         }

@@ -107,6 +107,8 @@ pub enum Command {
     Retry(Retry),
     /// Forget what was delivered
     Reset(Reset),
+    /// Take what the destination holds as delivered, so that the next run sends only what differs
+    Adopt(Adopt),
     /// Print the JSON Schema of the project file
     Schema(Schema),
     /// List the kinds of destinations, or the keys of one
@@ -332,6 +334,16 @@ pub struct Retry {
     /// How long to wait for another run of the same sync
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = tapline_core::duration::parse)]
     pub lock_timeout: Duration,
+    /// How the result is written.
+    #[command(flatten)]
+    pub report: Report,
+}
+
+/// `tapline adopt`.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// The sync
+    pub sync: String,
     /// How the result is written.
     #[command(flatten)]
     pub report: Report,

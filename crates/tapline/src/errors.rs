@@ -70,7 +70,7 @@ impl Failure {
     pub fn tell(&self, json: bool) {
         let (Self::Errors(errors) | Self::Problems(errors)) = self else { return };
         for error in errors {
-            tell(&ErrorReport::from(error), error.excerpt_text(), json);
+            tell(&ErrorReport::from(error), json);
         }
     }
 }
@@ -95,7 +95,7 @@ pub fn tell_usage(error: &clap::Error, json: bool) -> Exit {
             // Nobody is left to be told where the stream is closed.
             let _ = error.print();
         }
-        _ => tell(&ErrorReport::from(&parser_error(&error.render().to_string())), None, json),
+        _ => tell(&ErrorReport::from(&parser_error(&error.render().to_string())), json),
     }
     if error.use_stderr() { Exit::Usage } else { Exit::Done }
 }
@@ -113,17 +113,17 @@ fn parser_error(text: &str) -> Error {
 
 /// Tells one error on stderr: `error[S3-004]: message`, the lines that show its position, and `hint:` lines; or
 /// (`json`) `{"code","message","hint"}` on one line.
-pub fn tell(report: &ErrorReport, excerpt: Option<&str>, json: bool) {
+pub fn tell(report: &ErrorReport, json: bool) {
     if json {
         let object = serde_json::json!({ "code": report.code, "message": report.message, "hint": report.hint });
         return terminal::note(object);
     }
-    terminal::note(text(report, excerpt, Paint::stderr()));
+    terminal::note(text(report, Paint::stderr()));
 }
 
-fn text(report: &ErrorReport, excerpt: Option<&str>, paint: Paint) -> String {
+fn text(report: &ErrorReport, paint: Paint) -> String {
     let mut text = format!("{}: {}", paint.bad(format_args!("error[{}]", report.code)), one_line(&report.message));
-    for line in excerpt.into_iter().flat_map(str::lines) {
+    for line in report.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
         text.push_str(&format!("\n  {line}"));
     }
     for hint in report.hint.iter().flat_map(|hints| hints.lines()) {
@@ -188,7 +188,7 @@ mod tests {
             .excerpt("SELEC 1\n^")
             .hint("write SELECT")
             .hint("or WITH");
-        let plain = text(&ErrorReport::from(&error), error.excerpt_text(), Paint::NONE);
+        let plain = text(&ErrorReport::from(&error), Paint::NONE);
         assert_eq!(plain, "error[SQL-001]: cannot parse the SQL\n  SELEC 1\n  ^\nhint: write SELECT\nhint: or WITH");
     }
 

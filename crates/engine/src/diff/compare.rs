@@ -42,7 +42,8 @@ impl Comparison {
         Self::with_budget(folder, snapshot, HELD_BYTES)
     }
 
-    fn with_budget(folder: &Path, snapshot: &SnapshotRef, budget: u64) -> Result<Self> {
+    /// The same with so many bytes for the partitions that are held while scanning.
+    pub(crate) fn with_budget(folder: &Path, snapshot: &SnapshotRef, budget: u64) -> Result<Self> {
         let mut reader = SnapshotReader::open(folder, snapshot)?;
         let bytes: u64 = snapshot.files.iter().map(|file| file.bytes).sum::<u64>() + snapshot.rows * ROW_BYTES;
         let per_partition = bytes / PARTITIONS as u64 + 1;

@@ -62,9 +62,23 @@ impl KeyCodec {
     /// The keys of a batch, row by row.
     pub(crate) fn encode(&self, batch: &RecordBatch) -> Result<Rows> {
         let columns: Vec<ArrayRef> = self.columns.iter().map(|index| batch.column(*index).clone()).collect();
-        self.converter
-            .convert_columns(&columns)
-            .map_err(|error| Error::internal("encoding primary keys").because(error))
+        self.encode_columns(&columns)
+    }
+
+    /// The keys whose parts are these columns, in order.
+    pub(crate) fn encode_columns(&self, columns: &[ArrayRef]) -> Result<Rows> {
+        self.converter.convert_columns(columns).map_err(|error| Error::internal("encoding primary keys").because(error))
+    }
+
+    /// The keys of rows that hold the key fields somewhere, by name.
+    pub(crate) fn encode_by_name(&self, batch: &RecordBatch) -> Result<Rows> {
+        let columns = self
+            .fields
+            .iter()
+            .map(|field| batch.column_by_name(field.name()).cloned())
+            .collect::<Option<Vec<ArrayRef>>>()
+            .ok_or_else(|| Error::internal("rows were read back without their primary key"))?;
+        self.encode_columns(&columns)
     }
 
     /// Whether a row lacks a part of its key.

@@ -1,10 +1,17 @@
-//! What must hold before a run may write: whose stream it is, and that the destination is where we left it.
-//! Not here: guards over the rows themselves, which the walk checks after the scan.
-//! Called at the start of every run and plan.
+//! What must hold before a run may write: whose stream it is, and that the destination is where we left it; and what
+//! must hold of its rows before they become visible.
+//! Not here: bad keys (`bad_keys`), drift (`drift`).
+//! Called at the start of every run and plan, and between scan and intent.
 
+use tapline_core::config::Mode;
 use tapline_core::{Destination, Error, Marker, Owner, Result, StreamName, codes};
 
+use super::job::{RunOptions, SyncJob};
 use super::record::Record;
+use super::scan::Scanned;
+
+/// The share of delivered rows whose removal stops a run, where the sync does not say.
+const MAX_DELETE_RATIO: f64 = 0.2;
 
 /// How a run takes the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,4 +93,60 @@ pub(crate) async fn check_marker(
     };
     Err(Error::new(codes::MARK_003, format!("the stream {stream} {lost} since the last run"))
         .hint("run `tapline sync --full-refresh` to fill it, or `tapline reset` to deliver everything again"))
+}
+
+/// Stops what looks like an accident, before anything is visible.
+///
+/// # Errors
+/// `SYNC-001` for a source that is empty all of a sudden, `SYNC-004` for a plan that no longer holds, `SYNC-006` and
+/// `SYNC-007` where more rows than the sync allows would be deleted or were rejected.
+pub(crate) fn check_rows(job: &SyncJob, options: &RunOptions, scanned: &Scanned, record: &Record) -> Result<()> {
+    let (mode, counts) = (job.mode(options), &scanned.staged.counts);
+    if !counts.add_up() {
+        return Err(
+            Error::new(codes::RUN_002, "the counts of the run do not add up").hint("this is a bug: please report it")
+        );
+    }
+    if let Some(plan) = &options.plan
+        && *plan != scanned.plan_digest(job, mode == Mode::FullRefresh)
+    {
+        return Err(Error::new(codes::SYNC_004, "the plan no longer holds: a run would now change other rows")
+            .hint(format!("make a new one with `tapline plan {} -o plan.json`", job.name)));
+    }
+    let known = record.rows.max(record.snapshot.rows);
+    let whole = !options.only_rejects && job.sync.cursor_field.is_none();
+    if counts.read == 0 && known > 0 && whole && !options.allow_empty {
+        return Err(Error::new(codes::SYNC_001, format!("the model yields no rows, where the last run knew {known}"))
+            .hint("make sure that the files are there and that the SQL still finds them")
+            .hint("if it is meant, run `tapline sync` with --allow-empty"));
+    }
+    let delivered = record.snapshot.rows;
+    let ratio = job.sync.max_delete_ratio.unwrap_or(MAX_DELETE_RATIO);
+    if mode == Mode::Incremental && counts.read > 0 && exceeds(counts.deleted, delivered, ratio) {
+        return Err(Error::new(
+            codes::SYNC_006,
+            format!(
+                "{} of {delivered} delivered rows left the model, more than max_delete_ratio {ratio} allows",
+                counts.deleted
+            ),
+        )
+        .hint("make sure that the model is complete; if it is, raise max_delete_ratio for this run"));
+    }
+    if let Some(ratio) = job.sync.max_reject_ratio.filter(|ratio| exceeds(counts.rejected, counts.read, *ratio)) {
+        return Err(Error::new(
+            codes::SYNC_007,
+            format!(
+                "{} of {} rows were rejected, more than max_reject_ratio {ratio} allows",
+                counts.rejected, counts.read
+            ),
+        )
+        .hint("the rows have bad keys, or values that cannot be stored: `tapline preview` shows some")
+        .hint("if the others are to be delivered all the same, raise max_reject_ratio"));
+    }
+    Ok(())
+}
+
+/// Whether `part` is a greater share of `whole` than `ratio`.
+fn exceeds(part: u64, whole: u64, ratio: f64) -> bool {
+    part > 0 && part as f64 / whole.max(1) as f64 > ratio
 }

@@ -133,11 +133,7 @@ impl SyncJob {
 
 /// The key fields as a record keeps them.
 pub(crate) fn key_fields(codec: &KeyCodec) -> Vec<KeyField> {
-    codec
-        .fields()
-        .iter()
-        .map(|field| KeyField { name: field.name().clone(), data_type: field.data_type().to_string() })
-        .collect()
+    codec.fields().iter().map(|field| KeyField::of(field)).collect()
 }
 
 /// Bytes in hexadecimal.

@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, Schema
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use liquid::model::Value;
 use liquid::{Object, Parser, ParserBuilder, Template};
-use tapline_core::config::{FieldMapping, ModelConfig, OnDrift, SyncConfig};
+use tapline_core::config::{FieldMapping, ModelConfig, SyncConfig};
 use tapline_core::{Error, Result, codes};
 
 /// The mapping of one sync, bound to the columns of its model.
@@ -70,6 +70,15 @@ impl Mapping {
         &self.key
     }
 
+    /// The model's columns that the key fields take their values from.
+    pub(crate) fn key_columns(&self) -> Option<Vec<usize>> {
+        let column = |name: &String| match &self.fields[self.schema.index_of(name).ok()?] {
+            Bound::Column(index) => Some(*index),
+            _ => None,
+        };
+        self.key.iter().map(column).collect()
+    }
+
     /// Maps some rows.
     pub(crate) fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let rows = batch.num_rows();
@@ -88,10 +97,9 @@ impl Mapping {
     }
 }
 
-/// What is wrong with a sync without knowing the model's columns: settings that this version does not have, templates
-/// that do not parse, keys that are not mapped.
+/// What is wrong with a sync without knowing the model's columns: templates that do not parse, keys that are not mapped.
 pub fn validate_job(sync: &SyncConfig, model: &ModelConfig) -> Vec<Error> {
-    let mut errors: Vec<Error> = unsupported(sync).into_iter().collect();
+    let mut errors = Vec::new();
     let Some(mappings) = &sync.fields else { return errors };
     match parser() {
         Ok(parser) => {
@@ -114,23 +122,6 @@ pub fn validate_job(sync: &SyncConfig, model: &ModelConfig) -> Vec<Error> {
         }
     }
     errors
-}
-
-/// Settings of the project file that this version does not have yet.
-fn unsupported(sync: &SyncConfig) -> Option<Error> {
-    let key = if sync.cursor_field.is_some() {
-        "cursor_field"
-    } else if sync.cursor_lookback.is_some() {
-        "cursor_lookback"
-    } else if sync.on_drift != OnDrift::Fail {
-        "on_drift"
-    } else {
-        return None;
-    };
-    Some(
-        Error::new(codes::CONF_005, format!("`{key}` is not supported in this version"))
-            .hint(format!("take `{key}` out of the sync: every run reads the whole model and delivers what changed")),
-    )
 }
 
 /// Whether a template reads the clock, so that the same row may map to other values tomorrow.
@@ -215,7 +206,7 @@ fn key_fields(sync: &SyncConfig, model: &ModelConfig, columns: &SchemaRef) -> Re
 }
 
 /// The column of this name: exactly, else in any case.
-fn find(columns: &SchemaRef, name: &str) -> Option<usize> {
+pub(crate) fn find(columns: &SchemaRef, name: &str) -> Option<usize> {
     columns
         .index_of(name)
         .ok()

@@ -2,19 +2,27 @@
 //! Not here: SQL (`sql`), the comparison (`diff`), destinations and state stores, which are handed in.
 //! Called by the command line, the scheduler and the API.
 
+mod adopt;
+mod bad_keys;
 mod commit;
+mod cursor;
+mod drift;
 mod guard;
 pub(crate) mod job;
 mod mapping;
+mod patience;
 mod payload;
 mod plan;
 mod preview;
+#[cfg(test)]
+mod properties;
 pub(crate) mod record;
 mod recover;
 mod scan;
 mod stage;
 mod walk;
 
+pub use adopt::{Adopted, adopt};
 pub use job::{RunOptions, SyncJob};
 pub use mapping::validate_job;
 pub use plan::{FieldChange, PlanReport, PlanSample, plan};

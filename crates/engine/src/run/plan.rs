@@ -2,11 +2,16 @@
 //! Not here: the run itself (`walk`).
 //! Called by `plan` and by the API.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tapline_core::config::{Deletes, Mode, Write};
-use tapline_core::{ChangeBatch, Error, Receipt, Result, RowCounts, RowId, codes};
+use tapline_core::{ChangeBatch, Destination, Error, ReadBack, Receipt, Result, RowCounts, RowId, codes};
 use tokio_util::sync::CancellationToken;
 
 use super::commit::{Kept, settle};
@@ -14,10 +19,11 @@ use super::guard::{Claim, check_marker};
 use super::job::{RunOptions, SyncJob};
 use super::payload::row_json;
 use super::record::{IntentRecord, Record};
-use super::scan::{Attempt, ScanPlan, plan_digest};
+use super::scan::{Attempt, Prepared, ScanPlan, plan_digest};
 use super::stage::{ChangeSink, StagePolicy};
 use crate::diff::files::FileRef;
 use crate::diff::log::Change;
+use crate::diff::rows::KeyCodec;
 use crate::sql::Session;
 
 /// What a run would do.
@@ -40,16 +46,19 @@ pub struct PlanSample {
     pub op: &'static str,
     /// The primary key, field by field.
     pub key: Value,
-    /// The fields that would be written.
+    /// The fields that would change; all of them where the destination cannot be read.
     pub changes: Vec<FieldChange>,
 }
 
-/// One field that would be written.
+/// One field that would change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldChange {
     /// Its name.
     pub field: String,
-    /// The value that would be written.
+    /// The value at the destination, where it can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<Value>,
+    /// The value that would be written; null where the row would be deleted.
     pub new: Value,
 }
 
@@ -96,15 +105,17 @@ async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<
             only: None,
         },
         full: false,
+        anew: options.full_refresh,
     };
     let mut pins = scan_plan.pins();
     loop {
-        let prepared = scan_plan.prepare(&session, &mut pins).await?;
-        let key = prepared.mapping.key().to_vec();
-        let mut sink = Samples { key, wanted: samples, found: Vec::new() };
-        match scan_plan.scan(&prepared, &mut sink, &|_, _, _| {}).await? {
+        let mut prepared = scan_plan.prepare(&session, &mut pins).await?;
+        let mut sink = Samples { key: prepared.key().to_vec(), wanted: samples, found: Vec::new(), rows: Vec::new() };
+        match scan_plan.scan(&mut prepared, &mut sink, &|_, _, _| {}).await? {
             Attempt::Widened(widened) => prepared.query.widen(&widened, &mut pins),
+            Attempt::BadKeys(bad) => return Err(prepared.stopped_by(bad).await),
             Attempt::Staged(staged) => {
+                let samples = compared(job, &prepared, sink).await?;
                 let mut rows = staged.counts;
                 if full {
                     // A full refresh writes every row: none counts as unchanged.
@@ -112,7 +123,7 @@ async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<
                     (rows.updated, rows.unchanged) = (0, 0);
                 }
                 let fingerprint = plan_digest(job, full, &staged, &prepared.query.manifest_digest());
-                return Ok(PlanReport { sync: job.name.clone(), fingerprint, rows, samples: sink.found });
+                return Ok(PlanReport { sync: job.name.clone(), fingerprint, rows, samples });
             }
         }
     }
@@ -182,6 +193,75 @@ struct Samples {
     key: Vec<String>,
     wanted: usize,
     found: Vec<PlanSample>,
+    /// Each sample's row alone, as it would be sent.
+    rows: Vec<RecordBatch>,
+}
+
+/// The samples with what the destination holds under their keys now. A plan is worth having without that, so that a
+/// destination which cannot tell is no error.
+async fn compared(job: &SyncJob, prepared: &Prepared, samples: Samples) -> Result<Vec<PlanSample>> {
+    let Samples { key, mut found, rows, .. } = samples;
+    let Some(codec) = prepared.codec().filter(|_| !found.is_empty()) else { return Ok(found) };
+    let keys = rows.iter().map(|row| key_columns(row, &key)).collect::<Result<Vec<_>>>()?;
+    let together = concat_batches(&keys[0].schema(), &keys)
+        .map_err(|error| Error::internal("putting the keys of a plan's samples together").because(error))?;
+    let wanted = ReadBack {
+        stream: job.sync.stream.clone(),
+        schema: Arc::clone(prepared.schema()),
+        key: key.clone(),
+        keys: Some(together),
+    };
+    let held = match held_rows(job.destination.as_ref(), wanted, codec).await {
+        Ok(held) => held,
+        Err(error) => {
+            tracing::warn!(error = %error.full_message(), "the plan cannot show what the destination holds");
+            return Ok(found);
+        }
+    };
+    for (sample, row) in found.iter_mut().zip(&keys) {
+        let encoded = codec.encode_by_name(row)?;
+        let Some(old) = held.get(encoded.row(0).data()) else { continue };
+        if sample.op == "delete" {
+            let gone = old.iter().filter(|(field, _)| !key.contains(field));
+            sample.changes = gone
+                .map(|(field, old)| FieldChange { field: field.clone(), old: Some(old.clone()), new: Value::Null })
+                .collect();
+            continue;
+        }
+        sample.changes.iter_mut().for_each(|change| change.old = old.get(&change.field).cloned());
+        sample.changes.retain(|change| change.old.as_ref() != Some(&change.new));
+    }
+    Ok(found)
+}
+
+/// Rows at the destination as JSON, by their encoded keys.
+async fn held_rows(
+    destination: &dyn Destination,
+    wanted: ReadBack,
+    codec: &KeyCodec,
+) -> Result<HashMap<Vec<u8>, Map<String, Value>>> {
+    let mut held = HashMap::new();
+    let Some(mut reader) = destination.read(wanted).await? else { return Ok(held) };
+    while let Some(batch) = reader.next().await? {
+        let keys = codec.encode_by_name(&batch)?;
+        for row in 0..batch.num_rows() {
+            if let Value::Object(fields) = row_json(&batch, row)? {
+                held.insert(keys.row(row).data().to_vec(), fields);
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// The key fields of a row, in order.
+fn key_columns(row: &RecordBatch, key: &[String]) -> Result<RecordBatch> {
+    let columns = key
+        .iter()
+        .map(|name| row.schema().index_of(name))
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(|columns| row.project(&columns))
+        .map_err(|error| Error::internal("reading the key of a plan's sample").because(error))?;
+    Ok(columns)
 }
 
 #[async_trait]
@@ -204,10 +284,11 @@ impl ChangeSink for Samples {
                 _ => fields
                     .into_iter()
                     .filter(|(field, _)| !self.key.contains(field))
-                    .map(|(field, new)| FieldChange { field, new })
+                    .map(|(field, new)| FieldChange { field, old: None, new })
                     .collect(),
             };
             self.found.push(PlanSample { op, key: Value::Object(key), changes });
+            self.rows.push(batch.rows.slice(row, 1));
         }
         Ok(Receipt { accepted_through: Some(batch.seq), ..Receipt::default() })
     }

@@ -4,22 +4,31 @@
 
 use std::collections::HashMap;
 
+use arrow::datatypes::Field;
 use serde::{Deserialize, Serialize};
 use tapline_core::{Checkpoint, Error, Intent, Result, codes};
 use tapline_csv::TableFormat;
 
+use super::cursor::CursorMark;
 use super::job::hex;
 use crate::diff::files::FileRef;
 use crate::diff::rows::hash;
 use crate::diff::snapshot::SnapshotRef;
 
-/// A key column as it was when its keys were encoded.
+/// A field as it was when it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyField {
     /// Field name.
     pub(crate) name: String,
     /// Arrow type, in words.
     pub(crate) data_type: String,
+}
+
+impl KeyField {
+    /// What is recorded of a field.
+    pub(crate) fn of(field: &Field) -> Self {
+        Self { name: field.name().clone(), data_type: field.data_type().to_string() }
+    }
 }
 
 /// The state of one sync after its last commit.
@@ -33,6 +42,12 @@ pub(crate) struct Record {
     pub(crate) snapshot: SnapshotRef,
     /// The sync's own random key for hashes, in hexadecimal.
     pub(crate) hash_key: String,
+    /// The mapped fields as they were last delivered in full, in order.
+    #[serde(default)]
+    pub(crate) fields: Vec<KeyField>,
+    /// How far the cursor has come.
+    #[serde(default)]
+    pub(crate) cursor: Option<CursorMark>,
     /// Rows that the model yielded last.
     pub(crate) rows: u64,
     /// The run that last published; `None` before the first publication.

@@ -6,16 +6,20 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::StreamExt;
-use tapline_core::{ChangeBatch, Receipt, Result, RowCounts, RowId, SourceReject, Writer};
+use tapline_core::{ChangeBatch, Error, Receipt, Result, RowCounts, RowId, SourceReject, Writer};
 use tapline_csv::TableFormat;
 
+use super::bad_keys::BadKeys;
 use super::commit::Kept;
+use super::cursor::{Cursor, CursorMark};
+use super::drift::{self, Conform};
 use super::job::{SyncJob, hex, key_fields};
 use super::mapping::Mapping;
-use super::record::Record;
-use super::stage::{ChangeSink, Keyed, StagePolicy, Staged, Stager};
+use super::record::{KeyField, Record};
+use super::stage::{ChangeSink, Finished, Keyed, Misfits, StagePolicy, Staged, Stager};
 use crate::diff::compare::Comparison;
 use crate::diff::log::Change;
 use crate::diff::rows::{KeyCodec, RowHasher, hash};
@@ -35,12 +39,18 @@ pub(crate) struct ScanPlan<'a> {
     pub(crate) policy: StagePolicy,
     /// Whether the stream is replaced as a whole, so that every row is new.
     pub(crate) full: bool,
+    /// Whether somebody asked by name for the stream to become what the model is now, whatever changed.
+    pub(crate) anew: bool,
 }
 
 /// A planned model with its mapping.
 pub(crate) struct Prepared {
     pub(crate) query: Query,
-    pub(crate) mapping: Mapping,
+    mapping: Mapping,
+    conform: Option<Conform>,
+    cursor: Option<Cursor>,
+    /// Where the cursor bounds the scan, how far it had come.
+    bounded: Option<CursorMark>,
     codec: Option<KeyCodec>,
     hasher: RowHasher,
     record: Record,
@@ -53,6 +63,8 @@ pub(crate) enum Attempt {
     Staged(Staged),
     /// A CSV column needs a wider type; nothing of the attempt may be used.
     Widened(Box<Widened>),
+    /// Bad keys stop the run.
+    BadKeys(BadKeys),
 }
 
 /// A model that was read to its end, staged and ready to be published.
@@ -64,6 +76,10 @@ pub(crate) struct Scanned {
     /// The record that the comparison went by; a new one where this is a first delivery.
     pub(crate) record: Record,
     pub(crate) first_delivery: bool,
+    /// The delivered fields.
+    pub(crate) fields: Vec<KeyField>,
+    /// How far the cursor has come, if everything is delivered.
+    pub(crate) cursor: Option<CursorMark>,
     pub(crate) manifest: String,
     pub(crate) volatile: bool,
     pub(crate) formats: HashMap<String, TableFormat>,
@@ -71,19 +87,34 @@ pub(crate) struct Scanned {
 }
 
 impl ScanPlan<'_> {
-    /// What the last run says of how CSV files are read.
-    pub(crate) fn pins(&self) -> Pins {
-        let same = self.record.fingerprint.as_deref() == Some(self.job.fingerprint().as_str());
-        if same { Pins::with_formats(self.record.formats.clone()) } else { Pins::default() }
+    /// Whether the last complete run had the same model, mapping and settings.
+    fn same_settings(&self) -> bool {
+        self.record.fingerprint.as_deref() == Some(self.job.fingerprint().as_str())
     }
 
-    /// Plans the SQL and binds the mapping.
+    /// What the last run says of how CSV files are read.
+    pub(crate) fn pins(&self) -> Pins {
+        let pinned = self.same_settings() && !self.anew;
+        if pinned { Pins::with_types(self.record.formats.clone()) } else { Pins::default() }
+    }
+
+    /// Plans the SQL, binds mapping and cursor, and compares the columns with those of the last run.
     pub(crate) async fn prepare(&self, session: &Session, pins: &mut Pins) -> Result<Prepared> {
-        let query = session.query_pinned(&self.job.model.sql, pins).await?;
-        let mapping = Mapping::bind(&self.job.sync, &self.job.model, &query.schema())?;
+        let sync = &self.job.sync;
+        let mut query = session.query_pinned(&self.job.model.sql, pins).await?;
+        if self.policy.propagate_deletes {
+            query.require_determined()?;
+        }
+        let mapping = Mapping::bind(sync, &self.job.model, &query.schema())?;
+        let conform = if self.same_settings() && !self.anew && !self.record.fields.is_empty() {
+            drift::check(&self.record.fields, mapping.schema(), mapping.key(), sync.on_drift)?
+        } else {
+            None
+        };
+        let schema = conform.as_ref().map_or_else(|| mapping.schema(), Conform::schema);
         let codec = match mapping.key() {
             [] => None,
-            key => Some(KeyCodec::new(mapping.schema(), key)?),
+            key => Some(KeyCodec::new(schema, key)?),
         };
         let key = codec.as_ref().map(key_fields).unwrap_or_default();
         // A snapshot of other key columns says nothing about these.
@@ -93,38 +124,65 @@ impl ScanPlan<'_> {
         } else {
             self.record.clone()
         };
-        let hasher = RowHasher::new(mapping.schema(), record.hash_key()?)?;
-        Ok(Prepared { query, mapping, codec, hasher, record, first_delivery })
+        let hasher = RowHasher::new(schema, record.hash_key()?)?;
+        let cursor = Cursor::bind(sync, &query.schema())?;
+        let mut bounded = None;
+        if let Some(cursor) = &cursor
+            && let Some(mark) = self.mark(first_delivery)
+            && let Some(bound) = cursor.bound(mark)?
+        {
+            query = query.at_or_past(cursor.index(), bound)?;
+            bounded = Some(mark.clone());
+        }
+        Ok(Prepared { query, mapping, conform, cursor, bounded, codec, hasher, record, first_delivery })
+    }
+
+    /// How far the cursor has come, where that says which rows can be left out: not while rows or lines are open that
+    /// lie below it, nor after a change of the model.
+    fn mark(&self, first_delivery: bool) -> Option<&CursorMark> {
+        let settled = self.record.rejects == 0 && self.record.source_rejects == 0;
+        let applies = settled && !first_delivery && !self.full && self.policy.only.is_none() && self.same_settings();
+        self.record.cursor.as_ref().filter(|_| applies)
     }
 
     /// Reads everything and stages what changed into `sink`.
     pub(crate) async fn scan(
         &self,
-        prepared: &Prepared,
+        prepared: &mut Prepared,
         sink: &mut dyn ChangeSink,
         progress: &(dyn Fn(ScanReport, RowCounts, u64) + Send + Sync),
     ) -> Result<Attempt> {
-        let keyed = match &prepared.codec {
+        let Prepared { query, mapping, conform, cursor, codec, hasher, record, .. } = prepared;
+        let keyed = match codec {
             None => None,
             Some(codec) => {
-                let comparison =
-                    if self.full { None } else { Some(Comparison::open(&self.folder, &prepared.record.snapshot)?) };
-                let hash_key = prepared.record.hash_key()?;
-                Some(Keyed::new(codec, &prepared.hasher, hash_key, comparison, &self.folder, &self.log_name)?)
+                let comparison = if self.full { None } else { Some(Comparison::open(&self.folder, &record.snapshot)?) };
+                let hash_key = record.hash_key()?;
+                Some(Keyed::new(codec, hasher, hash_key, comparison, &self.folder, &self.log_name)?)
             }
         };
         let mut stager = Stager::new(keyed, self.policy.clone(), sink);
-        let mut stream = prepared.query.stream().await?;
-        let total = prepared.query.bytes_total();
+        let mut stream = query.stream().await?;
+        let total = query.bytes_total();
         let mut told = Instant::now();
         while let Some(batch) = stream.next().await {
             match batch {
-                Ok(batch) => stager.push(&prepared.mapping.apply(&batch)?).await?,
+                Ok(batch) => {
+                    if let Some(cursor) = &mut *cursor {
+                        cursor.observe(&batch)?;
+                    }
+                    let mapped = mapping.apply(&batch)?;
+                    let (rows, misfits) = match &*conform {
+                        None => (mapped.clone(), Vec::new()),
+                        Some(conform) => conform.apply(&mapped)?,
+                    };
+                    stager.push(&rows, &Misfits { rows: &misfits, original: &mapped }).await?;
+                }
                 Err(StreamError::Widened(widened)) => return Ok(Attempt::Widened(widened)),
                 Err(StreamError::Failed(error)) => return Err(error),
             }
             if told.elapsed() >= PROGRESS {
-                progress(prepared.query.scan(), stager.counts(), total);
+                progress(query.scan(), stager.counts(), total);
                 told = Instant::now();
             }
             if stager.is_cut() {
@@ -132,15 +190,53 @@ impl ScanPlan<'_> {
             }
         }
         drop(stream);
-        progress(prepared.query.scan(), stager.counts(), total);
-        Ok(Attempt::Staged(stager.finish().await?))
+        progress(query.scan(), stager.counts(), total);
+        Ok(match stager.finish().await? {
+            Finished::Staged(staged) => Attempt::Staged(staged),
+            Finished::BadKeys(bad) => Attempt::BadKeys(bad),
+        })
     }
 }
 
 impl Prepared {
+    /// The fields that are delivered.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.conform.as_ref().map_or_else(|| self.mapping.schema(), Conform::schema)
+    }
+
+    /// Those of them that hold the primary key.
+    pub(crate) fn key(&self) -> &[String] {
+        self.mapping.key()
+    }
+
+    /// The codec of the key; `None` without one.
+    pub(crate) fn codec(&self) -> Option<&KeyCodec> {
+        self.codec.as_ref()
+    }
+
+    /// The error of a run that bad keys stop, with their places in the files where those can be found.
+    pub(crate) async fn stopped_by(&self, bad: BadKeys) -> Error {
+        match (&self.codec, self.mapping.key_columns()) {
+            (Some(codec), Some(columns)) => bad.located(&self.query, &columns, codec).await,
+            _ => bad.error,
+        }
+    }
+
+    /// What is worth a line in the run's history.
+    pub(crate) fn notes(&self) -> &[String] {
+        self.conform.as_ref().map_or(&[], Conform::notes)
+    }
+
     /// What a run goes on with after reading.
-    pub(crate) fn into_scanned(self, staged: Staged, writer: Box<dyn Writer>, kept: Kept) -> Scanned {
-        Scanned {
+    pub(crate) fn into_scanned(mut self, staged: Staged, writer: Box<dyn Writer>, kept: Kept) -> Result<Scanned> {
+        let fields = self.schema().fields().iter().map(|field| KeyField::of(field)).collect();
+        let cursor = match &mut self.cursor {
+            Some(cursor) => cursor.mark(self.bounded.as_ref())?,
+            None => None,
+        };
+        Ok(Scanned {
+            fields,
+            cursor,
             staged,
             writer,
             kept,
@@ -151,7 +247,7 @@ impl Prepared {
             volatile: self.query.is_volatile(),
             formats: self.query.formats(),
             source_rejects: self.query.source_rejects(),
-        }
+        })
     }
 }
 

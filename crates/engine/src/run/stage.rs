@@ -2,24 +2,28 @@
 //! Not here: the order of a run's steps (`walk`), the comparison itself (`diff`).
 //! Called by runs, with a destination's writer, and by plans, with a sink that only looks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use async_trait::async_trait;
 use tapline_core::config::{OnBadKey, Write};
 use tapline_core::{ChangeBatch, Error, Op, Outcome, Receipt, Result, RowCounts, RowId, RowOutcome, codes};
 
+use super::bad_keys::{BadKeys, BadRows, duplicate_insertions, stopped_by, take_back};
+use super::drift::Misfit;
 use super::payload::{RejectedRow, row_json};
 use crate::diff::PARTITIONS;
 use crate::diff::RowHash;
 use crate::diff::compare::{AsideRows, Comparison};
 use crate::diff::files::FileRef;
-use crate::diff::known::{Known, Verdict};
-use crate::diff::log::{Change, LogReader, LogRow, LogWriter};
+use crate::diff::known::Verdict;
+use crate::diff::log::{Change, LogRow, LogWriter};
 use crate::diff::rows::{KeyCodec, RowHasher, hash, partition_of};
 
-/// Rows with a bad key whose payload is kept.
-const KEPT_PAYLOADS: usize = 10_000;
+/// Rejected rows whose payload is kept.
+pub(super) const KEPT_PAYLOADS: usize = 10_000;
+/// So many rows may not fit the columns of the last run; beyond them it is not the rows that are wrong.
+const MOST_MISFITS: usize = 1_000_000;
 
 /// Where changes go.
 #[async_trait]
@@ -62,6 +66,17 @@ pub(crate) struct Staged {
     pub(crate) digest: [u8; 16],
     /// Whether the limit cut the scan short.
     pub(crate) cut: bool,
+    /// Rows that the sink refused at once.
+    pub(crate) refused: HashSet<RowId>,
+}
+
+/// How staging ended.
+#[derive(Debug)]
+pub(crate) enum Finished {
+    /// Everything is with the sink.
+    Staged(Staged),
+    /// Bad keys stop the run.
+    BadKeys(BadKeys),
 }
 
 /// Stages one scan.
@@ -94,6 +109,22 @@ pub(crate) struct Keyed<'a> {
     nulls: u64,
     bad: Vec<RejectedRow>,
     duplicates: Vec<Vec<u8>>,
+    /// Keys of rows that do not fit the columns of the last run, by partition: they are still in the model.
+    misfits: Vec<(usize, Vec<u8>)>,
+}
+
+/// Mapped rows of which some do not fit.
+pub(crate) struct Misfits<'a> {
+    /// Which, in order.
+    pub(crate) rows: &'a [Misfit],
+    /// All rows as the model gave them, to be shown.
+    pub(crate) original: &'a RecordBatch,
+}
+
+impl Misfits<'_> {
+    fn of(&self, row: usize) -> Option<&Misfit> {
+        self.rows.binary_search_by_key(&row, |misfit| misfit.row).ok().map(|index| &self.rows[index])
+    }
 }
 
 impl<'a> Keyed<'a> {
@@ -116,6 +147,7 @@ impl<'a> Keyed<'a> {
             nulls: 0,
             bad: Vec::new(),
             duplicates: Vec::new(),
+            misfits: Vec::new(),
         })
     }
 }
@@ -163,15 +195,10 @@ impl<'a> Stager<'a> {
         self.policy.limit.is_some_and(|limit| self.delivered >= limit)
     }
 
-    /// Takes some mapped rows.
-    pub(crate) async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// Takes some mapped rows; `misfits` are among them.
+    pub(crate) async fn push(&mut self, batch: &RecordBatch, misfits: &Misfits<'_>) -> Result<()> {
         let Some(keyed) = &mut self.keyed else {
-            self.counts.read += batch.num_rows() as u64;
-            self.counts.inserted += batch.num_rows() as u64;
-            self.delivered += batch.num_rows() as u64;
-            self.pending.rows += batch.num_rows();
-            self.pending.batches.push(batch.clone());
-            return self.flush_full(Op::Upsert).await;
+            return self.push_unkeyed(batch, misfits).await;
         };
         let keys = keyed.codec.encode(batch)?;
         let hashes = keyed.hasher.hash(batch)?;
@@ -202,6 +229,14 @@ impl<'a> Stager<'a> {
                 continue;
             }
             let partition = partition_of(&keyed.hash_key, key);
+            if let Some(misfit) = misfits.of(row) {
+                self.counts.read += 1;
+                self.counts.rejected += 1;
+                keyed.misfits.push((partition, key.to_vec()));
+                let shown = super::payload::key_json(keyed.codec, key)?;
+                keep_misfit(&mut self.rejected, misfit, misfits.original, key.to_vec(), shown)?;
+                continue;
+            }
             let verdict = match &mut keyed.comparison {
                 None => Verdict::Inserted,
                 Some(comparison) => match comparison.meet(partition, key, hash) {
@@ -233,8 +268,35 @@ impl<'a> Stager<'a> {
                 comparison.set_aside(partition, &rows_aside)?;
             }
         }
+        if keyed.misfits.len() > MOST_MISFITS {
+            return Err(Error::new(
+                codes::SYNC_005,
+                format!("more than {MOST_MISFITS} rows do not fit the columns as they were at the last run"),
+            )
+            .hint("the column has changed for good: use `on_drift: widen`, or cast it in the SQL"));
+        }
         self.pending.take(batch, picked)?;
         self.flush_full(self.op()).await
+    }
+
+    /// Takes mapped rows of a sync without a primary key.
+    async fn push_unkeyed(&mut self, batch: &RecordBatch, misfits: &Misfits<'_>) -> Result<()> {
+        let mut picked: Vec<u32> = Vec::with_capacity(batch.num_rows());
+        for row in 0..batch.num_rows() {
+            match misfits.of(row) {
+                None => picked.push(row as u32),
+                Some(misfit) => {
+                    keep_misfit(&mut self.rejected, misfit, misfits.original, Vec::new(), serde_json::Value::Null)?;
+                }
+            }
+        }
+        let fitting = picked.len() as u64;
+        self.counts.read += batch.num_rows() as u64;
+        self.counts.inserted += fitting;
+        self.counts.rejected += batch.num_rows() as u64 - fitting;
+        self.delivered += fitting;
+        self.pending.take(batch, picked)?;
+        self.flush_full(Op::Upsert).await
     }
 
     fn op(&self) -> Op {
@@ -312,10 +374,7 @@ impl<'a> Stager<'a> {
     }
 
     /// Compares what was set aside, finds deletions and duplicate keys, and finishes the log.
-    ///
-    /// # Errors
-    /// `KEY-001` and `KEY-002` where bad keys stop the run.
-    pub(crate) async fn finish(mut self) -> Result<Staged> {
+    pub(crate) async fn finish(mut self) -> Result<Finished> {
         let op = self.op();
         let cut = self.is_cut();
         if let Some(comparison) = self.keyed.as_mut().and_then(|keyed| keyed.comparison.take()) {
@@ -329,21 +388,24 @@ impl<'a> Stager<'a> {
             rejected: self.rejected,
             digest: self.digest,
             cut,
+            refused: self.refused,
         };
-        let Some(keyed) = self.keyed else { return Ok(staged) };
+        let Some(keyed) = self.keyed else { return Ok(Finished::Staged(staged)) };
         let Keyed { log, log_place: (folder, name), nulls, bad, mut duplicates, codec, .. } = keyed;
         let mut log = log.finish()?;
         staged.rejected.extend(bad);
         duplicates.extend(duplicate_insertions(&folder, &log)?);
-        if self.policy.on_bad_key == OnBadKey::Fail {
-            bad_keys(nulls, duplicates.len() as u64, staged.counts.read, codec)?;
+        if self.policy.on_bad_key == OnBadKey::Fail
+            && let Some(bad) = stopped_by(nulls, &duplicates, staged.counts.read, codec)
+        {
+            return Ok(Finished::BadKeys(bad));
         }
-        if !duplicates.is_empty() || !self.refused.is_empty() {
-            let bad = BadRows { duplicates, refused: self.refused };
+        if !duplicates.is_empty() || !staged.refused.is_empty() {
+            let bad = BadRows { duplicates, refused: staged.refused.clone() };
             log = take_back(&mut staged, self.sink, codec, bad, &folder, &log, &name).await?;
         }
         staged.log = Some(log);
-        Ok(staged)
+        Ok(Finished::Staged(staged))
     }
 
     async fn finish_comparison(&mut self, mut comparison: Comparison, cut: bool) -> Result<()> {
@@ -372,6 +434,9 @@ impl<'a> Stager<'a> {
                 self.pending.take(&rows.batch, picked)?;
                 self.flush_full(op).await?;
             }
+            for (_, key) in self.misfits_of(partition) {
+                known.meet(key, &[0; 16]);
+            }
             if self.policy.propagate_deletes && !cut && self.policy.only.is_none() {
                 unmet_keys.extend(known.unmet().map(<[u8]>::to_vec));
                 if unmet_keys.len() >= self.policy.batch_rows {
@@ -382,6 +447,11 @@ impl<'a> Stager<'a> {
         }
         self.flush(op).await?;
         self.delete(unmet_keys).await
+    }
+
+    fn misfits_of(&self, partition: usize) -> impl Iterator<Item = &(usize, Vec<u8>)> {
+        let misfits = self.keyed.as_ref().map_or(&[][..], |keyed| &keyed.misfits);
+        misfits.iter().filter(move |(of, _)| *of == partition)
     }
 
     async fn delete(&mut self, keys: Vec<Vec<u8>>) -> Result<()> {
@@ -474,104 +544,21 @@ fn keep_bad(
     Ok(())
 }
 
-/// The error of a run that bad keys stop.
-fn bad_keys(nulls: u64, duplicates: u64, read: u64, codec: &KeyCodec) -> Result<()> {
-    let names: Vec<&str> = codec.fields().iter().map(|field| field.name().as_str()).collect();
-    let names = names.join(", ");
-    if nulls > 0 {
-        return Err(Error::new(codes::KEY_001, format!("{nulls} of {read} rows have no primary key ({names})"))
-            .hint("leave such rows out of the model, or set `on_bad_key: reject` to deliver the others"));
-    }
-    if duplicates > 0 {
-        return Err(Error::new(
-            codes::KEY_002,
-            format!("{duplicates} of {read} rows repeat the primary key ({names}) of another row"),
-        )
-        .hint(format!("find them with SELECT {names}, count(*) … GROUP BY {names} HAVING count(*) > 1"))
-        .hint("choose a key that is unique, or set `on_bad_key: reject` to deliver the others"));
-    }
+/// Sets a row aside that does not fit the columns of the last run.
+fn keep_misfit(
+    rejected: &mut Vec<RejectedRow>,
+    misfit: &Misfit,
+    original: &RecordBatch,
+    encoded_key: Vec<u8>,
+    key: serde_json::Value,
+) -> Result<()> {
+    let payload = if rejected.len() < KEPT_PAYLOADS { Some(row_json(original, misfit.row)?) } else { None };
+    rejected.push(RejectedRow {
+        encoded_key,
+        key,
+        code: codes::ROW_001.id.to_owned(),
+        reason: misfit.reason.clone(),
+        payload,
+    });
     Ok(())
-}
-
-/// The keys of inserted rows that another inserted row has too; once per row beyond the first.
-fn duplicate_insertions(folder: &std::path::Path, log: &FileRef) -> Result<Vec<Vec<u8>>> {
-    let mut reader = LogReader::open(folder, log)?;
-    let mut duplicates = Vec::new();
-    for partition in 0..PARTITIONS {
-        let mut seen = Known::default();
-        reader.visit(partition, |row| {
-            if row.change == Change::Inserted && !seen.is_first(row.key) {
-                duplicates.push(row.key.to_vec());
-            }
-            Ok(())
-        })?;
-    }
-    Ok(duplicates)
-}
-
-/// Rows that must not be published.
-struct BadRows {
-    duplicates: Vec<Vec<u8>>,
-    refused: HashSet<RowId>,
-}
-
-/// Takes all rows of duplicated keys back: from the sink, from the counts, and from the log, which is written anew
-/// without them and without the rows that the sink refused.
-async fn take_back(
-    staged: &mut Staged,
-    sink: &mut dyn ChangeSink,
-    codec: &KeyCodec,
-    bad: BadRows,
-    folder: &std::path::Path,
-    log: &FileRef,
-    name: &str,
-) -> Result<FileRef> {
-    let BadRows { duplicates, refused } = bad;
-    let mut bad: HashMap<Vec<u8>, bool> = duplicates.into_iter().map(|key| (key, false)).collect();
-    let mut reader = LogReader::open(folder, log)?;
-    let name = format!("{name}.unique");
-    let mut writer = LogWriter::create(folder, &name)?;
-    let mut rows = Vec::new();
-    let counts = &mut staged.counts;
-    for partition in 0..PARTITIONS {
-        reader.visit(partition, |row| {
-            let duplicated = bad.get_mut(row.key).map(|logged| *logged = true).is_some();
-            if refused.contains(&row.row) {
-                return Ok(());
-            }
-            if !duplicated {
-                return writer.push(partition, &row);
-            }
-            match row.change {
-                Change::Inserted => counts.inserted -= 1,
-                Change::Updated => counts.updated -= 1,
-                Change::Deleted => return Ok(()),
-            }
-            counts.rejected += 1;
-            rows.push(row.row);
-            if staged.rejected.len() < KEPT_PAYLOADS {
-                staged.rejected.push(RejectedRow {
-                    encoded_key: row.key.to_vec(),
-                    key: super::payload::key_json(codec, row.key)?,
-                    code: codes::KEY_002.id.to_owned(),
-                    reason: "another row has the same primary key".to_owned(),
-                    payload: None,
-                });
-            }
-            Ok(())
-        })?;
-    }
-    // A key whose first row is in no log was met unchanged or skipped; that row is a duplicate like the others.
-    let unlogged = bad.values().filter(|logged| !**logged).count() as u64;
-    let from_unchanged = unlogged.min(staged.counts.unchanged);
-    staged.counts.unchanged -= from_unchanged;
-    staged.counts.skipped -= unlogged - from_unchanged;
-    staged.counts.rejected += unlogged;
-    for row in &rows {
-        staged.staged[row.seq as usize] -= 1;
-    }
-    if !rows.is_empty() {
-        sink.retract(&rows).await?;
-    }
-    writer.finish()
 }

@@ -4,20 +4,21 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use tapline_core::config::{Mode, OnBadKey, Write};
+use tapline_core::config::{Mode, OnBadKey, OnDrift, Write};
 use tapline_core::{
-    Class, Commit, Error, ErrorReport, Lease, Phase, Receipt, Result, RowCounts, RunEvent, RunReport, RunStatus,
-    SharedSink, Target, codes,
+    Class, Commit, Error, ErrorReport, Lease, Phase, Receipt, Result, Retry, RowCounts, RunEvent, RunReport, RunStatus,
+    SharedSink, Target, codes, failpoint,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::commit::{open_rejects, settle, sweep_orphans};
-use super::guard::{Claim, check_marker};
+use super::guard::{Claim, check_marker, check_rows};
 use super::job::{RunOptions, SyncJob, key_fields};
 use super::mapping::reads_clock;
+use super::patience::Patience;
 use super::record::{IntentRecord, Record};
 use super::recover;
 use super::scan::{Attempt, ScanPlan, Scanned};
@@ -25,8 +26,6 @@ use crate::sql::{ScanReport, Session};
 
 /// How often a file that is replaced while it is read starts the attempt again.
 const ATTEMPTS: usize = 3;
-/// The share of delivered rows whose removal stops a run, where the sync does not say.
-const MAX_DELETE_RATIO: f64 = 0.2;
 
 /// Runs a sync once. A failure is in the report, never lost: what the report says is recorded in the state too.
 pub async fn run(job: &SyncJob, options: &RunOptions, events: &SharedSink, cancel: &CancellationToken) -> RunReport {
@@ -57,7 +56,18 @@ pub async fn run(job: &SyncJob, options: &RunOptions, events: &SharedSink, cance
     events.send(RunEvent::Started { sync: job.name.clone(), run: report.run.clone(), generation: lease.generation });
     let outcome = match job.state.record_run(&report).await {
         Ok(()) => {
-            Walk { job, options, events, cancel, lease: &lease, scan: ScanReport::default() }.go(&mut report).await
+            let deadline = Deadline::start(cancel, job.sync.timeout.map(|timeout| timeout.0));
+            let mut walk = Walk {
+                job,
+                options,
+                events,
+                cancel: &deadline.cancel,
+                lease: &lease,
+                scan: ScanReport::default(),
+                patience: Patience::new(),
+            };
+            let outcome = walk.go(&mut report).await;
+            outcome.map_err(|error| deadline.explain(error))
         }
         Err(error) => Err(error),
     };
@@ -92,6 +102,51 @@ fn end(mut report: RunReport, started: Instant, events: &SharedSink) -> RunRepor
     report
 }
 
+/// A run's own end: somebody's word to stop, or the sync's timeout.
+struct Deadline {
+    cancel: CancellationToken,
+    timeout: Option<Duration>,
+    timer: Option<tokio::task::JoinHandle<()>>,
+    asked: CancellationToken,
+}
+
+impl Deadline {
+    fn start(asked: &CancellationToken, timeout: Option<Duration>) -> Self {
+        let cancel = asked.child_token();
+        let timer = timeout.map(|timeout| {
+            let cancel = cancel.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(timeout).await;
+                cancel.cancel();
+            })
+        });
+        Self { cancel, timeout, timer, asked: asked.clone() }
+    }
+
+    /// Says that it was the timeout, where it was.
+    fn explain(&self, error: Error) -> Error {
+        let Some(timeout) = self.timeout.filter(|_| error.code() == codes::RUN_001 && !self.asked.is_cancelled())
+        else {
+            return error;
+        };
+        let timed_out =
+            Error::new(codes::SYNC_009, format!("the run took longer than its timeout of {} s", timeout.as_secs_f64()));
+        error
+            .hints()
+            .iter()
+            .fold(timed_out, |told, hint| told.hint(hint.clone()))
+            .hint("raise `timeout` of the sync, or let the model read less")
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
+    }
+}
+
 struct Walk<'a> {
     job: &'a SyncJob,
     options: &'a RunOptions,
@@ -99,15 +154,35 @@ struct Walk<'a> {
     cancel: &'a CancellationToken,
     lease: &'a Lease,
     scan: ScanReport,
+    patience: Patience,
 }
 
 impl Walk<'_> {
+    /// Attempts until one ends well or fails for good.
     async fn go(&mut self, report: &mut RunReport) -> Result<()> {
-        let outcome = self.steps(report).await;
+        let outcome = loop {
+            let error = match self.steps(report).await {
+                Ok(()) => break Ok(()),
+                Err(error) => error,
+            };
+            let Some(wait) = self.patience.after(&error, Instant::now()) else { break Err(error) };
+            self.note(format!("{}; trying again in {:.1} s", error.full_message(), wait.as_secs_f64()));
+            if let Err(stopped) = self.pause(wait).await {
+                break Err(stopped);
+            }
+        };
         report.files = self.scan.files;
         report.bytes_read = self.scan.bytes_read;
         report.source_rows = self.scan.source_rows;
         outcome
+    }
+
+    async fn pause(&self, wait: Duration) -> Result<()> {
+        self.interruptible(async {
+            tokio::time::sleep(wait).await;
+            Ok(())
+        })
+        .await
     }
 
     async fn steps(&mut self, report: &mut RunReport) -> Result<()> {
@@ -120,8 +195,7 @@ impl Walk<'_> {
         }
         let mut scanned = self.read_with_retry(session, &record).await?;
         let mut counts = scanned.staged.counts;
-        let guards = self.guards(&scanned, &record);
-        if let Err(error) = guards {
+        if let Err(error) = check_rows(job, self.options, &scanned, &record) {
             abort(&mut scanned).await;
             return Err(error);
         }
@@ -135,6 +209,8 @@ impl Walk<'_> {
         // A run that delivers a part leaves the rest to the next: what that one compares the files with stays as it was.
         if !part {
             record.rows = counts.read;
+            record.fields = scanned.fields.clone();
+            record.cursor = scanned.cursor.clone();
             record.fingerprint = Some(job.fingerprint());
             record.manifest = Some(scanned.manifest.clone());
         }
@@ -154,14 +230,7 @@ impl Walk<'_> {
         job.state.put_intent(self.lease, body).await?;
         failpoint("after-intent");
         self.events.send(RunEvent::Phase { phase: Phase::Publish });
-        let receipt = match scanned.writer.publish(&scanned.staged.staged).await {
-            Ok(receipt) => receipt,
-            Err(error) => {
-                // Whether it was published is for recovery to find out: the marker says so.
-                abort(&mut scanned).await;
-                return Err(error);
-            }
-        };
+        let receipt = self.publish(&mut scanned).await?;
         failpoint("after-publish");
         self.events.send(RunEvent::Phase { phase: Phase::Commit });
         revision = self.commit(&mut scanned, record, revision, &intent, receipt, &mut counts).await?;
@@ -175,6 +244,44 @@ impl Walk<'_> {
         let partial = counts.rejected + counts.delete_rejected + self.scan.source_rows.rejected > 0;
         report.status = if partial { RunStatus::Partial } else { RunStatus::Succeeded };
         Ok(())
+    }
+
+    /// Makes everything staged visible. Where the connection is lost on the way, the marker tells whether it happened.
+    async fn publish(&mut self, scanned: &mut Scanned) -> Result<Receipt> {
+        let published = self.cancel.run_until_cancelled(scanned.writer.publish(&scanned.staged.staged)).await;
+        let error = match published {
+            Some(Ok(receipt)) => return Ok(receipt),
+            Some(Err(error)) => error,
+            None => {
+                return Err(Error::new(codes::RUN_001, "the run was asked to stop while it published")
+                    .hint("the next run finds out from the destination whether the rows are there, and goes on"));
+            }
+        };
+        if error.retry() == Retry::Never {
+            abort(scanned).await;
+            return Err(error);
+        }
+        let stream = &self.job.sync.stream;
+        let marker = loop {
+            match self.interruptible(self.job.destination.marker(stream)).await {
+                Ok(marker) => break marker,
+                Err(away) => match self.patience.after(&away, Instant::now()) {
+                    Some(wait) => self.pause(wait).await?,
+                    None => return Err(error),
+                },
+            }
+        };
+        let generation = self.lease.generation;
+        let owner = self.job.owner();
+        let published = marker
+            .filter(|marker| marker.owner == owner)
+            .and_then(|marker| marker.published)
+            .filter(|published| published.generation == generation);
+        let Some(published) = published else { return Err(error) };
+        self.note("the connection was lost after everything had become visible".to_owned());
+        let mut outcomes = self.job.destination.outcomes(stream, generation).await?;
+        outcomes.retain(|outcome| !scanned.staged.refused.contains(&outcome.row));
+        Ok(Receipt { outcomes, removed: published.removed, ..Receipt::default() })
     }
 
     /// Reads the checkpoint, checks the marker, takes the stream, and finishes what a killed run left open.
@@ -209,6 +316,7 @@ impl Walk<'_> {
         let generation = pending.as_ref().map(|intent| intent.generation);
         check_marker(job.destination.as_ref(), stream, marker.as_ref(), &owner, &record, generation, claim).await?;
         job.destination.stamp(stream, &owner, self.lease.generation).await?;
+        self.patience.reached();
         failpoint("after-stamp");
         if let Some(intent) = pending {
             (record, revision) =
@@ -310,19 +418,23 @@ impl Walk<'_> {
                 only: self.only_rejects().await?,
             },
             full: self.mode() == Mode::FullRefresh,
+            anew: self.options.full_refresh,
         };
         let mut pins = plan.pins();
         loop {
             self.events.send(RunEvent::Phase { phase: Phase::List });
-            let prepared = self.interruptible(plan.prepare(session, &mut pins)).await?;
+            let mut prepared = self.interruptible(plan.prepare(session, &mut pins)).await?;
+            prepared.notes().iter().for_each(|note| self.note(note.clone()));
             let target = Target {
                 stream: job.sync.stream.clone(),
                 owner: job.owner(),
                 generation: self.lease.generation,
-                schema: Arc::clone(prepared.mapping.schema()),
-                key: prepared.mapping.key().to_vec(),
+                schema: Arc::clone(prepared.schema()),
+                key: prepared.key().to_vec(),
                 refresh: job.refresh(self.options),
-                retractable: job.sync.on_bad_key == OnBadKey::Reject && !prepared.mapping.key().is_empty(),
+                retractable: job.sync.on_bad_key == OnBadKey::Reject && !prepared.key().is_empty(),
+                widen: job.sync.on_drift == OnDrift::Widen,
+                max_reject_ratio: job.sync.max_reject_ratio,
             };
             let mut writer = self.interruptible(job.destination.open(target)).await?;
             failpoint("after-open");
@@ -332,12 +444,16 @@ impl Walk<'_> {
             };
             let mut kept = super::commit::Kept::default();
             let mut sink = super::scan::WriterSink { writer: writer.as_mut(), kept: &mut kept };
-            let attempt = self.interruptible(plan.scan(&prepared, &mut sink, &progress)).await;
+            let attempt = self.interruptible(plan.scan(&mut prepared, &mut sink, &progress)).await;
             self.scan = prepared.query.scan();
             match attempt {
                 Ok(Attempt::Staged(staged)) => {
                     failpoint("after-staging");
-                    return Ok(prepared.into_scanned(staged, writer, kept));
+                    return prepared.into_scanned(staged, writer, kept);
+                }
+                Ok(Attempt::BadKeys(bad)) => {
+                    writer.abort().await?;
+                    return Err(prepared.stopped_by(bad).await);
                 }
                 Ok(Attempt::Widened(widened)) => {
                     writer.abort().await?;
@@ -352,49 +468,6 @@ impl Walk<'_> {
                 }
             }
         }
-    }
-
-    /// Stops what looks like an accident, before anything is visible.
-    fn guards(&self, scanned: &Scanned, record: &Record) -> Result<()> {
-        let (job, counts) = (self.job, &scanned.staged.counts);
-        if let Some(plan) = &self.options.plan
-            && *plan != scanned.plan_digest(job, self.mode() == Mode::FullRefresh)
-        {
-            return Err(Error::new(codes::SYNC_004, "the plan no longer holds: a run would now change other rows")
-                .hint(format!("make a new one with `tapline plan {} -o plan.json`", job.name)));
-        }
-        let known = record.rows.max(record.snapshot.rows);
-        if counts.read == 0
-            && known > 0
-            && !self.options.only_rejects
-            && !self.options.allow_empty
-            && job.sync.cursor_field.is_none()
-        {
-            return Err(Error::new(
-                codes::SYNC_001,
-                format!("the model yields no rows, where the last run knew {known}"),
-            )
-            .hint("make sure that the files are there and that the SQL still finds them")
-            .hint("if it is meant, run `tapline sync` with --allow-empty"));
-        }
-        let delivered = record.snapshot.rows;
-        let ratio = job.sync.max_delete_ratio.unwrap_or(MAX_DELETE_RATIO);
-        let share = counts.deleted as f64 / delivered.max(1) as f64;
-        if self.mode() == Mode::Incremental && counts.deleted > 0 && share > ratio && counts.read > 0 {
-            return Err(Error::new(
-                codes::SYNC_006,
-                format!(
-                    "{} of {delivered} delivered rows left the model, more than max_delete_ratio {ratio} allows",
-                    counts.deleted
-                ),
-            )
-            .hint("make sure that the model is complete; if it is, raise max_delete_ratio for this run"));
-        }
-        if !counts.add_up() {
-            return Err(Error::new(codes::RUN_002, "the counts of the run do not add up")
-                .hint("this is a bug: please report it"));
-        }
-        Ok(())
     }
 
     async fn commit(
@@ -430,14 +503,6 @@ impl Walk<'_> {
 async fn abort(scanned: &mut Scanned) {
     if let Err(error) = scanned.writer.abort().await {
         tracing::warn!(error = %error.full_message(), "cannot drop the staging area");
-    }
-}
-
-/// A place where a test can kill the process: `TAPLINE_FAILPOINT=name` aborts it there. It does nothing in a release
-/// build.
-pub(crate) fn failpoint(name: &str) {
-    if cfg!(debug_assertions) && std::env::var("TAPLINE_FAILPOINT").is_ok_and(|wanted| wanted == name) {
-        std::process::abort();
     }
 }
 

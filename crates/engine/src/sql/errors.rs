@@ -116,6 +116,20 @@ pub(crate) fn from_datafusion(error: &DataFusionError, doing: &str, tables: &[(S
     }
 }
 
+/// The name in a statement that could not be planned which is to blame: of a column, a table or a function.
+pub(crate) fn blamed_name(error: &DataFusionError) -> Option<String> {
+    match find::<SchemaError>(error) {
+        Some(SchemaError::FieldNotFound { field, .. } | SchemaError::AmbiguousReference { field }) => {
+            return Some(field.name.clone());
+        }
+        _ => {}
+    }
+    let DataFusionError::Plan(text) = error.find_root() else { return None };
+    let (_, quoted) = text.lines().next()?.split_once('\'')?;
+    let name = quoted.split('\'').next()?;
+    Some(name.rsplit('.').next().unwrap_or(name).to_owned())
+}
+
 fn column_not_found(doing: &str, name: &str, mut valid: Vec<String>) -> Error {
     valid.dedup();
     let error = Error::new(codes::SQL_002, format!("{doing}: there is no column \"{name}\""));

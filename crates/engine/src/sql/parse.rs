@@ -5,7 +5,7 @@
 use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement};
 use datafusion::sql::sqlparser::dialect::DuckDbDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use tapline_core::{Error, Result, codes};
 
 use super::from_first;
@@ -96,6 +96,18 @@ fn lower_first(text: &str) -> String {
     characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }
 
+/// Shows where a name first stands in the SQL, if it does.
+pub(crate) fn caret_at(sql: &str, name: &str) -> Option<String> {
+    let tokens = Tokenizer::new(&DuckDbDialect {}, sql).tokenize_with_location().ok()?;
+    let found = tokens.iter().find(|token| match &token.token {
+        Token::Word(word) if word.quote_style.is_some() => word.value == name,
+        Token::Word(word) => word.value.eq_ignore_ascii_case(name),
+        _ => false,
+    })?;
+    let place = found.span.start;
+    Some(caret(sql, usize::try_from(place.line).ok()?, usize::try_from(place.column).ok()?))
+}
+
 /// The line of the SQL that holds a position (both from 1), with a caret below the column.
 pub(crate) fn caret(sql: &str, line: usize, column: usize) -> String {
     const BEFORE: usize = 60;
@@ -149,5 +161,12 @@ mod tests {
         let error = parse("SELECT id\nFROM t WHERE )").unwrap_err();
         let excerpt = error.excerpt_text().unwrap();
         assert_eq!(excerpt, "LINE 2: FROM t WHERE )\n                     ^");
+    }
+
+    #[test]
+    fn a_name_is_found_as_a_word_of_its_own() {
+        let sql = "SELECT 'nmae' AS a, -- nmae\n  names, nmae FROM t";
+        assert_eq!(caret_at(sql, "NMAE").unwrap(), "LINE 2:   names, nmae FROM t\n                 ^");
+        assert_eq!(caret_at(sql, "absent"), None);
     }
 }

@@ -10,6 +10,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, ScalarValue};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -26,10 +27,10 @@ use tapline_csv::{CsvOptions, TableFormat};
 use tapline_storage::{FileEntry, FileFormat, Manifest};
 
 use super::counters::ScanCounters;
-use super::errors::{Widened, find, from_datafusion};
+use super::errors::{Widened, blamed_name, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
 use super::references::{Reference, replace_references};
-use super::table::{FileTable, TableKind};
+use super::table::{FileTable, Known, TableKind};
 use super::{names, parse};
 
 /// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
@@ -57,12 +58,14 @@ impl Default for Limits {
 pub struct Pins {
     files: HashMap<String, TableFiles>,
     formats: HashMap<String, TableFormat>,
+    earlier: HashMap<String, TableFormat>,
 }
 
 impl Pins {
-    /// Pins with the CSV formats of an earlier run, by [`Query::formats`].
-    pub fn with_formats(formats: HashMap<String, TableFormat>) -> Self {
-        Self { files: HashMap::new(), formats }
+    /// Pins that keep the types of CSV columns as an earlier run had them, by [`Query::formats`]. Which columns there are
+    /// is looked up anew.
+    pub fn with_types(earlier: HashMap<String, TableFormat>) -> Self {
+        Self { earlier, ..Self::default() }
     }
 }
 
@@ -144,7 +147,14 @@ impl Session {
                 read_only().verify_plan(&plan)?;
                 Ok(plan)
             })
-            .map_err(|error| from_datafusion(&error, "planning the SQL", &shown))?;
+            .map_err(|error| {
+                let place = blamed_name(&error).and_then(|name| parse::caret_at(sql, &name));
+                let error = from_datafusion(&error, "planning the SQL", &shown);
+                match place {
+                    Some(place) => error.excerpt(place),
+                    None => error,
+                }
+            })?;
         Ok(Query {
             context,
             plan,
@@ -194,8 +204,11 @@ impl Session {
             None => resolve(&self.access, &self.stores, reference).await?,
         };
         let options = self.csv_options(reference)?;
-        let pinned = pins.formats.get(key).cloned();
-        FileTable::describe(name, files, options, pinned, &context.state(), Arc::clone(counters)).await
+        let known = match pins.formats.get(key) {
+            Some(format) => Known::Format(format.clone()),
+            None => pins.earlier.get(key).map_or(Known::Nothing, |earlier| Known::Types(earlier.clone())),
+        };
+        FileTable::describe(name, files, options, known, &context.state(), Arc::clone(counters)).await
     }
 
     /// The columns of some files of a listing, and how they are read.
@@ -212,7 +225,7 @@ impl Session {
         };
         let state = self.context().state();
         let counters = Arc::new(ScanCounters::default());
-        let table = FileTable::describe(table_name(0), files, options, None, &state, counters).await?;
+        let table = FileTable::describe(table_name(0), files, options, Known::Nothing, &state, counters).await?;
         Ok((Arc::clone(&table.schema), table.kind))
     }
 
@@ -329,6 +342,17 @@ pub struct Query {
     physical: Mutex<Option<Arc<dyn ExecutionPlan>>>,
 }
 
+/// Whether a plan's rows come in an order that the statement asks for.
+fn is_ordered(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Projection(projection) => is_ordered(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => is_ordered(&alias.input),
+        LogicalPlan::Limit(limit) => is_ordered(&limit.input),
+        _ => false,
+    }
+}
+
 /// Rows that the scans of Parquet and NDJSON files have given so far.
 fn scanned_rows(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     let own = match plan.name() {
@@ -339,6 +363,14 @@ fn scanned_rows(plan: &Arc<dyn ExecutionPlan>) -> u64 {
 }
 
 impl Query {
+    pub(super) fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    pub(super) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
     /// The columns of the result.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(self.plan.schema().inner())
@@ -356,6 +388,51 @@ impl Query {
             .and_then(LogicalPlanBuilder::build)
             .map_err(|error| from_datafusion(&error, "planning the SQL", &self.shown))?;
         Ok(self)
+    }
+
+    /// Keeps the rows whose column at `index` is at least `bound`, or NULL: the model as a sub-select, whatever its shape.
+    pub(crate) fn at_or_past(mut self, index: usize, bound: ScalarValue) -> Result<Self> {
+        let column = Expr::Column(Column::from(self.plan.schema().qualified_field(index)));
+        let kept = column.clone().gt_eq(Expr::Literal(bound, None)).or(column.is_null());
+        self.plan = LogicalPlanBuilder::from(self.plan)
+            .filter(kept)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(|error| from_datafusion(&error, "planning the SQL", &self.shown))?;
+        Ok(self)
+    }
+
+    /// Makes sure that the same files give the same rows, whenever they are read.
+    ///
+    /// # Errors
+    /// `SYNC-008` where the model picks rows by chance: LIMIT without ORDER BY, or a random number.
+    pub(crate) fn require_determined(&self) -> Result<()> {
+        let mut reason = None;
+        let visited = self.plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::Limit(limit) = node
+                && !is_ordered(&limit.input)
+            {
+                reason = Some("LIMIT without ORDER BY gives any rows");
+            }
+            node.apply_expressions(|expr| {
+                expr.apply(|inner| {
+                    if let Expr::ScalarFunction(function) = inner
+                        && function.func.signature().volatility == Volatility::Volatile
+                    {
+                        reason = Some("a function gives other values every time");
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        });
+        visited.map_err(|error| from_datafusion(&error, "planning the SQL", &self.shown))?;
+        match reason {
+            None => Ok(()),
+            Some(reason) => Err(Error::new(
+                tapline_core::codes::SYNC_008,
+                format!("`deletes: propagate` needs a model whose rows are determined, and {reason}"),
+            )
+            .hint("order by columns that are unique together, or take `deletes: propagate` out of the sync")),
+        }
     }
 
     /// Whether no CSV type can turn out to be too narrow, so that batches are final as they come.

@@ -17,10 +17,11 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result as EngineResult;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::StreamingTableExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use tapline_core::{Error, Result, codes};
@@ -61,6 +62,16 @@ pub enum TableKind {
     Ndjson,
 }
 
+/// What is known of a CSV table before its files are looked at.
+pub enum Known {
+    /// Nothing.
+    Nothing,
+    /// The types that columns had in an earlier run; which columns there are is open.
+    Types(TableFormat),
+    /// Everything: this run has looked before.
+    Format(TableFormat),
+}
+
 /// A table of files with its columns.
 #[derive(Clone)]
 pub struct FileTable {
@@ -84,8 +95,8 @@ impl std::fmt::Debug for FileTable {
 }
 
 impl FileTable {
-    /// Finds out the columns of the files: from every Parquet footer, or from samples of CSV files, unless `pinned`
-    /// says how the CSV files were read before.
+    /// Finds out the columns of the files: from every Parquet footer, or from samples of CSV files, as far as they are
+    /// not `known`.
     ///
     /// # Errors
     /// `FILE-001…005` naming the file, and whatever reading meets.
@@ -93,16 +104,21 @@ impl FileTable {
         name: String,
         files: TableFiles,
         options: CsvOptions,
-        pinned: Option<TableFormat>,
+        known: Known,
         state: &dyn CatalogSession,
         counters: Arc<ScanCounters>,
     ) -> Result<Self> {
         let format = single_format(&files)?;
         let (kind, file_schema) = match format {
             FileFormat::Csv => {
-                let (format, reasons, settled) = match pinned {
-                    Some(format) => (format, Vec::new(), false),
-                    None => detect(&files, &options).await?,
+                let (format, reasons, settled) = match known {
+                    Known::Format(format) => (format, Vec::new(), false),
+                    Known::Types(earlier) => {
+                        let (mut format, reasons, _) = detect(&files, &options).await?;
+                        keep_types(&mut format, &earlier);
+                        (format, reasons, false)
+                    }
+                    Known::Nothing => detect(&files, &options).await?,
                 };
                 let schema = format.schema();
                 (TableKind::Csv { format, options: Box::new(options), reasons, settled }, schema)
@@ -131,6 +147,17 @@ impl FileTable {
     /// Bytes of all files, as they lie in the store.
     pub fn bytes(&self) -> u64 {
         self.files.files.iter().map(|file| file.meta.size).sum()
+    }
+
+    /// The rows of one file alone, in the order of the file, with all columns of the table.
+    pub(crate) async fn scan_one(&self, file: usize, state: &SessionState) -> EngineResult<SendableRecordBatchStream> {
+        let mut one = self.clone();
+        one.files.files = vec![self.files.files[file].clone()];
+        one.counters = Arc::new(ScanCounters::default());
+        let config = state.config().clone().with_target_partitions(1);
+        let state = SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build();
+        let plan = one.scan(&state, None, &[], None).await?;
+        execute_stream(plan, state.task_ctx())
     }
 
     fn engine_format(&self) -> Result<Arc<dyn EngineFormat>> {
@@ -453,6 +480,16 @@ fn kind_words(format: FileFormat) -> &'static str {
         FileFormat::Csv => "a CSV file",
         FileFormat::Parquet => "a Parquet file",
         FileFormat::Ndjson => "a file of JSON lines",
+    }
+}
+
+/// Gives columns the types that they had in an earlier run. A value that no longer fits shows while it is read.
+fn keep_types(format: &mut TableFormat, earlier: &TableFormat) {
+    for column in &mut format.columns {
+        if let Some(known) = earlier.columns.iter().find(|known| known.name == column.name) {
+            column.data_type = known.data_type;
+            column.format.clone_from(&known.format);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! Not here: their arguments (`cli`), and what they share (`wiring`, `terminal`, `errors`, `output`).
 //! Called by `main`.
 
+mod adopt;
 mod check;
 mod completions;
 mod demo;
@@ -70,6 +71,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Runs(arguments) => runs::run(&arguments, context).await,
         Command::Rejects(arguments) => rejects::run(&arguments, context).await,
         Command::Retry(arguments) => retry::run(&arguments, context).await,
+        Command::Adopt(arguments) => adopt::run(&arguments, context).await,
         Command::Reset(arguments) => reset::run(&arguments, context).await,
         Command::Schema(_) => schema::run(),
         Command::Destinations(arguments) => destinations::run(&arguments),

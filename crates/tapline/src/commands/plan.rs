@@ -114,7 +114,8 @@ fn sample_text(sample: &PlanSample, paint: Paint) -> String {
     };
     let mut text = format!("  {sign} {}", paint.strong(rejects::key(&sample.key))).trim_end().to_owned() + "\n";
     for change in &sample.changes {
-        text.push_str(&format!("      {}: {}\n", change.field, change.new));
+        let old = change.old.as_ref().map_or_else(String::new, |old| format!("{old} → "));
+        text.push_str(&format!("      {}: {old}{}\n", change.field, change.new));
     }
     text
 }
@@ -127,8 +128,11 @@ mod tests {
     use super::*;
 
     fn sample(op: &'static str, key: serde_json::Value, changes: &[(&str, serde_json::Value)]) -> PlanSample {
-        let changes = changes.iter().map(|(field, new)| FieldChange { field: (*field).to_owned(), new: new.clone() });
-        PlanSample { op, key, changes: changes.collect() }
+        let change = |(field, new): &(&str, serde_json::Value)| {
+            let old = (op == "update").then(|| json!("before"));
+            FieldChange { field: (*field).to_owned(), old, new: new.clone() }
+        };
+        PlanSample { op, key, changes: changes.iter().map(change).collect() }
     }
 
     #[test]
@@ -143,7 +147,7 @@ mod tests {
                 sample("insert", json!({}), &[("name", json!(null))]),
             ],
         };
-        let expected = "customers would update 3, delete 1 and leave 1,000 rows as before\n  ~ id=7\n      email: \"a@example.com\"\n  - id=9\n  +\n      name: null\n";
+        let expected = "customers would update 3, delete 1 and leave 1,000 rows as before\n  ~ id=7\n      email: \"before\" → \"a@example.com\"\n  - id=9\n  +\n      name: null\n";
         assert_eq!(text(&report, Paint::NONE), expected);
     }
 

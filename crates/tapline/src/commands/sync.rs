@@ -92,13 +92,13 @@ pub async fn deliver(job: &SyncJob, options: &RunOptions, report: Report, contex
     let ended = Box::pin(tapline_engine::run(job, options, &events, context.interruption.token())).await;
     drop(events);
     let exit = Exit::of_run(&ended, &context.interruption);
+    if let Some(error) = &ended.error {
+        let error = ErrorReport { message: format!("sync `{}`: {}", ended.sync, error.message), ..error.clone() };
+        errors::tell(&error, report.is_json());
+    }
     if report.is_json() {
         print(&json_line(&ended)?)?;
         return Ok(exit);
-    }
-    if let Some(error) = &ended.error {
-        let error = ErrorReport { message: format!("sync `{}`: {}", ended.sync, error.message), ..error.clone() };
-        errors::tell(&error, None, false);
     }
     print(&line(&ended, Paint::stdout()))?;
     if ended.status == RunStatus::Partial && !context.quiet {
