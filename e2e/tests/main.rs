@@ -23,6 +23,7 @@ mod mapping;
 mod models;
 mod plans;
 mod project_file;
+mod publications;
 mod query;
 mod runners;
 mod secrets;
