@@ -21,6 +21,7 @@ mod lake;
 mod limits;
 mod mapping;
 mod models;
+mod outages;
 mod plans;
 mod project_file;
 mod publications;
