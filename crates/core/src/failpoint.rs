@@ -26,12 +26,27 @@ pub const DESTINATION: &[&str] = &[
     "publish-committed",
 ];
 
-/// Ends the process at once where `TAPLINE_FAILPOINT` holds this name, as a power cut would; `name:3` means the third
-/// time that the place is passed. Does nothing in a release build.
+/// Ends the process at once where `TAPLINE_FAILPOINT` holds this name, as a power cut would. `name:3` means the third
+/// time that the place is passed; `name=stop` freezes the process instead, until somebody wakes it with SIGCONT. Does
+/// nothing in a release build.
 pub fn failpoint(name: &str) {
-    if cfg!(debug_assertions) && std::env::var("TAPLINE_FAILPOINT").is_ok_and(|wanted| is_hit(name, &wanted)) {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let Ok(wanted) = std::env::var("TAPLINE_FAILPOINT") else { return };
+    let (wanted, freezes) = match wanted.strip_suffix("=stop") {
+        Some(wanted) => (wanted, true),
+        None => (wanted.as_str(), false),
+    };
+    if !is_hit(name, wanted) {
+        return;
+    }
+    if !freezes {
         std::process::abort();
     }
+    let process = std::process::id().to_string();
+    let frozen = std::process::Command::new("kill").args(["-STOP", &process]).status();
+    assert!(frozen.is_ok_and(|status| status.success()), "a failpoint could not freeze the process");
 }
 
 fn is_hit(name: &str, wanted: &str) -> bool {
