@@ -85,6 +85,12 @@ fn world(delivery: Delivery<'_>) -> Option<(World, Target, Line)> {
     Some((world, target, line))
 }
 
+/// The outage itself is what takes its time.
+fn stays_away(duration: Duration) {
+    let since = Instant::now();
+    wait_until("the end of the outage", || since.elapsed() >= duration);
+}
+
 const SQL: &str = "SELECT * FROM 's3://lake/customers.parquet'";
 
 #[test]
@@ -101,7 +107,7 @@ fn a_run_waits_for_a_database_that_was_there() {
     wait_until("the run to read", || slow.hits() > 0);
     line.cut();
     slow.remove();
-    std::thread::sleep(Duration::from_secs(7));
+    stays_away(Duration::from_secs(7));
     line.mend();
     let run = crate::harness::Run::new(world.wait(child, &arguments));
     run.ended(0, "succeeded").counted(&[("read", 500), ("inserted", 500)]);
@@ -125,7 +131,7 @@ fn a_line_that_is_cut_at_any_moment_loses_and_doubles_nothing() {
         let moment = Duration::from_millis(milliseconds);
         wait_until("the moment to cut", || started.elapsed() >= moment || child.try_wait().unwrap().is_some());
         line.cut();
-        std::thread::sleep(Duration::from_millis(400));
+        stays_away(Duration::from_millis(400));
         line.mend();
         // Whatever was cut, nothing of it is refused as if somebody else had written it.
         crate::harness::Run::new(world.wait(child, &arguments)).ended(0, "succeeded");

@@ -118,11 +118,10 @@ pub(crate) fn from_datafusion(error: &DataFusionError, doing: &str, tables: &[(S
 
 /// The name in a statement that could not be planned which is to blame: of a column, a table or a function.
 pub(crate) fn blamed_name(error: &DataFusionError) -> Option<String> {
-    match find::<SchemaError>(error) {
-        Some(SchemaError::FieldNotFound { field, .. } | SchemaError::AmbiguousReference { field }) => {
-            return Some(field.name.clone());
-        }
-        _ => {}
+    if let Some(SchemaError::FieldNotFound { field, .. } | SchemaError::AmbiguousReference { field }) =
+        find::<SchemaError>(error)
+    {
+        return Some(field.name.clone());
     }
     let DataFusionError::Plan(text) = error.find_root() else { return None };
     let (_, quoted) = text.lines().next()?.split_once('\'')?;
