@@ -92,8 +92,12 @@ enum Phase {
     Body,
     /// Behind the last record of the range.
     Done,
-    /// Inside a line that is too long to keep: a record to reject, or a comment.
-    TooLong(Skipper, Option<LineReject>),
+    /// Inside a line that is too long to keep: a record to reject, or a comment, which leaves a header as it was.
+    TooLong {
+        skipper: Skipper,
+        reject: Option<LineReject>,
+        header: Option<Vec<Vec<String>>>,
+    },
 }
 
 /// Which field of a record belongs to which column.
@@ -287,7 +291,7 @@ impl Decoder {
             }
             Phase::Body => self.read_rows(at_end),
             Phase::Done => Ok(false),
-            Phase::TooLong(..) => self.skip_long_record(at_end),
+            Phase::TooLong { .. } => self.skip_long_record(at_end),
         }
     }
 
@@ -492,13 +496,17 @@ impl Decoder {
                 (Skipper::line(breaks), Some(reject))
             }
         };
-        self.phase = Phase::TooLong(skipper, reject);
+        let header = match &mut self.phase {
+            Phase::Header(cells) if reject.is_none() => Some(std::mem::take(cells)),
+            _ => None,
+        };
+        self.phase = Phase::TooLong { skipper, reject, header };
         Ok(true)
     }
 
     /// Throws away a line that is too long; false when its end is not in the buffer.
     fn skip_long_record(&mut self, at_end: bool) -> Result<bool, DecodeError> {
-        let Phase::TooLong(skipper, reject) = &mut self.phase else { return Ok(true) };
+        let Phase::TooLong { skipper, reject, header } = &mut self.phase else { return Ok(true) };
         let (passed, ended) = skipper.skip(&self.buffer[self.scanned..], &self.settings.syntax, at_end);
         self.scanned += passed;
         if !ended && !at_end {
@@ -507,9 +515,12 @@ impl Decoder {
             self.phase = phase;
             return Ok(false);
         }
-        let (skipper, reject) = (*skipper, reject.take());
+        let (skipper, reject, header) = (*skipper, reject.take(), header.take());
         self.line += u64::from(skipper.breaks);
-        self.enter_body();
+        match header {
+            Some(cells) => self.phase = Phase::Header(cells),
+            None => self.enter_body(),
+        }
         match reject {
             None => self.counts.comments += 1,
             Some(mut reject) => {

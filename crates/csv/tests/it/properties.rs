@@ -165,3 +165,16 @@ proptest! {
         }
     }
 }
+
+/// A comment above the header that is too long to be kept is no more than a comment.
+#[test]
+fn a_long_comment_leaves_the_header_in_its_place() {
+    let bytes = b"#aaaaa\\a\\\\aaaaaaaa-aa\n\\\naa";
+    let settings = options(r#"{"max_line_size": 20}"#);
+    let whole = read_files(&[bytes.as_slice()], &settings).expect("readable bytes");
+    for chunk in 1..10 {
+        let pieces =
+            read_as(&[bytes.as_slice()], whole.format.clone(), Vec::new(), &settings, chunk).expect("readable bytes");
+        assert_eq!((&whole.rows, whole.counts), (&pieces.rows, pieces.counts), "chunks of {chunk}");
+    }
+}
