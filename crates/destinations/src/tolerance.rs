@@ -37,6 +37,21 @@ impl Tolerance {
         if self.is_exceeded(reasons.len() as u64) { Err(self.exceeded(&reasons)) } else { Ok(()) }
     }
 
+    /// Fails as [`check`](Self::check) does while rows are still being refused, so that not each of them has to be found:
+    /// `refused` counts all that are lost, `known` and `lost` are those whose reasons are known.
+    pub(crate) fn check_early<'a>(
+        &self,
+        refused: u64,
+        known: impl Iterator<Item = &'a RowOutcome>,
+        lost: impl Iterator<Item = RowOutcome>,
+    ) -> Result<()> {
+        if !self.is_exceeded(refused) {
+            return Ok(());
+        }
+        let all: Vec<RowOutcome> = known.cloned().chain(lost).collect();
+        self.check(&all)
+    }
+
     /// The error for rows that were refused for these reasons, the first of which is shown.
     fn exceeded(&self, reasons: &[(Code, &str)]) -> Error {
         let mut counts = BTreeMap::new();

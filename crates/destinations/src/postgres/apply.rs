@@ -308,15 +308,12 @@ impl Apply<'_> {
     /// that are not among the outcomes yet, `hopeless` how many of these are at fault themselves.
     fn check_tolerance(&self, refused: &[Refused], hopeless: u64) -> Result<()> {
         let Circumstances { tolerance, rejected, .. } = &self.circumstances;
-        if !tolerance.is_exceeded(rejected.len() as u64 + self.rejected + hopeless) {
-            return Ok(());
-        }
         let lost = refused.iter().filter(|row| row.refusal.kind == RefusalKind::Row).map(|row| RowOutcome {
             row: row_id(row.id),
             outcome: Outcome::Rejected { code: row.refusal.code, reason: row.refusal.reason.clone() },
         });
-        let lost: Vec<_> = lost.collect();
-        tolerance.check(rejected.iter().chain(&self.applied.outcomes).chain(&lost))
+        let count = rejected.len() as u64 + self.rejected + hopeless;
+        tolerance.check_early(count, rejected.iter().chain(&self.applied.outcomes), lost)
     }
 
     /// Runs a statement that no single row can make fail, over all rows with these operations.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use tapline_core::config::OnDrift;
 use tapline_core::values::duckdb_type_name as type_name;
 use tapline_core::{Error, Result, codes};
@@ -183,13 +183,26 @@ fn exactly(column: &ArrayRef, to: &DataType) -> Result<(ArrayRef, BooleanArray),
         return Ok((arrow::array::new_null_array(to, column.len()), fits));
     };
     let text = matches!(column.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    if text && (to.is_temporal() || to.is_floating()) {
-        // A moment or a floating-point number has many spellings; what counts is that the text is one, in full.
+    if text && to.is_temporal() {
+        // A moment has many spellings; what counts is that nothing of it is cut, not even below the unit.
+        let finest = match to {
+            DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Nanosecond),
+            DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()),
+            _ => DataType::Timestamp(TimeUnit::Nanosecond, None),
+        };
+        let whole = cast_with_options(column, &finest, &options)?;
+        let same = not_distinct(&whole, &cast_with_options(&cast, &finest, &options)?)?;
+        let fits =
+            (0..column.len()).map(|row| Some(column.is_null(row) || (cast.is_valid(row) && same.value(row)))).collect();
+        return Ok((cast, fits));
+    }
+    if text && to.is_floating() {
+        // A floating-point number has many spellings, too; up to fifteen digits are the number's own.
         let plain = cast_with_options(column, &DataType::Utf8, &options)?;
         let plain = plain.as_string::<i32>();
         let digits = |row: usize| plain.value(row).bytes().filter(u8::is_ascii_digit).count();
         let fits = (0..column.len())
-            .map(|row| Some(column.is_null(row) || (cast.is_valid(row) && (to.is_temporal() || digits(row) <= 15))))
+            .map(|row| Some(column.is_null(row) || (cast.is_valid(row) && digits(row) <= 15)))
             .collect();
         return Ok((cast, fits));
     }
@@ -258,6 +271,25 @@ mod tests {
         assert!(misfits[0].reason.contains("\"price\"") && !misfits[0].reason.contains("007"), "{misfits:?}");
         assert_eq!(shaped.num_columns(), 3);
         assert_eq!(shaped.column(1).as_primitive::<arrow::datatypes::Int64Type>().value(0), 7);
+    }
+
+    #[test]
+    fn a_moment_fits_only_when_nothing_of_it_is_cut() {
+        let known = known(&[("at", DataType::Timestamp(TimeUnit::Microsecond, None)), ("day", DataType::Date32)]);
+        let rows = batch(vec![
+            (
+                "at",
+                Arc::new(StringArray::from(vec![
+                    "2024-01-01 10:00:00",
+                    "2024-01-01T10:00:00.123456",
+                    "2024-01-01 10:00:00.1234567",
+                ])) as ArrayRef,
+            ),
+            ("day", Arc::new(StringArray::from(vec!["2024-01-01", "1500-01-01", "2024-01-01"]))),
+        ]);
+        let conform = check(&known, &rows.schema(), &[], OnDrift::Reject).unwrap().unwrap();
+        let bad: Vec<usize> = conform.apply(&rows).unwrap().1.iter().map(|misfit| misfit.row).collect();
+        assert_eq!(bad, [2]);
     }
 
     #[test]
