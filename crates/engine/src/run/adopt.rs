@@ -54,6 +54,18 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
         return Err(Error::new(codes::CONF_007, format!("there is nothing to adopt: {stream} does not exist"))
             .hint("run the sync: it makes the table and delivers every row"));
     }
+    let wanted = ReadBack {
+        stream: stream.clone(),
+        schema: Arc::clone(mapping.schema()),
+        key: mapping.key().to_vec(),
+        keys: None,
+    };
+    let unreadable = || {
+        Error::new(codes::CONF_007, format!("there is nothing to adopt: {stream} cannot be read"))
+            .hint("run the sync: it delivers every row")
+    };
+    // A stream that cannot be read is left to whoever has it.
+    drop(job.destination.read(wanted.clone()).await?.ok_or_else(unreadable)?);
     job.destination.stamp(stream, &job.owner(), lease.generation).await?;
     // An empty publication leaves the marker as after a run of ours.
     let target = Target {
@@ -68,16 +80,7 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
         max_reject_ratio: None,
     };
     job.destination.open(target).await?.publish(&[]).await?;
-    let wanted = ReadBack {
-        stream: stream.clone(),
-        schema: Arc::clone(mapping.schema()),
-        key: mapping.key().to_vec(),
-        keys: None,
-    };
-    let Some(mut reader) = job.destination.read(wanted).await? else {
-        return Err(Error::new(codes::CONF_007, format!("there is nothing to adopt: {stream} cannot be read"))
-            .hint("run the sync: it delivers every row"));
-    };
+    let mut reader = job.destination.read(wanted).await?.ok_or_else(unreadable)?;
     let hasher = RowHasher::new(mapping.schema(), record.hash_key()?)?;
     let hash_key = record.hash_key()?;
     let folder = job.folder();
