@@ -31,6 +31,7 @@ mod query;
 mod runners;
 mod secrets;
 mod servers;
+mod shared_state;
 mod sources;
 mod stateful;
 mod streams;

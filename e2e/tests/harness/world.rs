@@ -174,8 +174,13 @@ syncs:
 
     /// Starts the project's one sync in a process that freezes at a failpoint, and waits until it has.
     pub fn freeze(&self, failpoint: &str) -> Child {
+        self.freeze_with(failpoint, &[])
+    }
+
+    /// The same with environment variables.
+    pub fn freeze_with(&self, failpoint: &str, variables: &[(&str, &str)]) -> Child {
         let mut command = self.command(&["sync", "rows", "--format", "json"]);
-        command.env("TAPLINE_FAILPOINT", format!("{failpoint}=stop"));
+        command.env("TAPLINE_FAILPOINT", format!("{failpoint}=stop")).envs(variables.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let state = format!("/proc/{}/stat", child.id());
         wait_until("the run to freeze", || fs::read_to_string(&state).is_ok_and(|line| line.contains(") T ")));

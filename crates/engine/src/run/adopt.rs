@@ -7,12 +7,13 @@ use std::sync::Arc;
 use tapline_core::config::Mode;
 use tapline_core::{Commit, Error, Lease, ReadBack, Refresh, Result, RowCounts, RowId, Target, codes};
 
-use super::commit::{Kept, settle, sweep_orphans};
+use super::commit::{Kept, settle};
 use super::job::{RunOptions, SyncJob, key_fields};
 use super::mapping::Mapping;
 use super::record::{IntentRecord, KeyField, Record};
 use crate::diff::log::{Change, LogRow, LogWriter};
 use crate::diff::rows::{KeyCodec, RowHasher, partition_of};
+use crate::diff::snapshot::SnapshotRef;
 use crate::sql::Session;
 
 /// What was adopted.
@@ -118,8 +119,9 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
     record.snapshot = settled.snapshot;
     record.table = job.destination.marker(stream).await?.and_then(|marker| marker.table);
     let revision = job.state.checkpoint(&job.name).await?.map_or(0, |checkpoint| checkpoint.revision);
+    job.share(&record.snapshot.files, &SnapshotRef::default()).await?;
     let commit = Commit { body: record.to_body()?, ..Commit::default() };
     job.state.commit(lease, revision, commit).await?;
-    sweep_orphans(&folder, &record.snapshot);
+    job.sweep(&record.snapshot).await;
     Ok(adopted)
 }

@@ -18,7 +18,7 @@ use tapline_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::commit::{open_rejects, settle, sweep_orphans};
+use super::commit::{open_rejects, settle};
 use super::guard::{Claim, check_marker, check_rows};
 use super::job::{RunOptions, SyncJob, key_fields};
 use super::mapping::reads_clock;
@@ -26,6 +26,7 @@ use super::patience::Patience;
 use super::record::{IntentRecord, Record};
 use super::recover;
 use super::scan::{Attempt, ScanPlan, Scanned};
+use crate::diff::snapshot::SnapshotRef;
 use crate::sql::{ScanReport, Session};
 
 /// How often a file that is replaced while it is read starts the attempt again.
@@ -243,6 +244,7 @@ impl Walk<'_> {
         let body =
             serde_json::to_value(&intent).map_err(|error| Error::internal("writing an intent").because(error))?;
         failpoint("before-intent");
+        job.share(&intent.log, &record.snapshot).await?;
         job.state.put_intent(self.lease, body).await?;
         failpoint("after-intent");
         self.events.send(RunEvent::Phase { phase: Phase::Publish });
@@ -338,6 +340,7 @@ impl Walk<'_> {
             (record, revision) =
                 recover::finish(job, self.lease, record, revision, &intent, &|text| self.note(text)).await?;
         }
+        job.fetch(&record.snapshot.files).await?;
         Ok((record, revision))
     }
 
@@ -509,9 +512,10 @@ impl Walk<'_> {
         record.snapshot = settled.snapshot;
         record.rejects = open.len() as u64;
         record.table = job.destination.marker(&job.sync.stream).await?.and_then(|marker| marker.table);
+        job.share(&record.snapshot.files, &intent.after.snapshot).await?;
         let commit = Commit { body: record.to_body()?, rejects: open, source_rejects: scanned.source_rejects.clone() };
         let checkpoint = job.state.commit(self.lease, revision, commit).await?;
-        sweep_orphans(&folder, &record.snapshot);
+        job.sweep(&record.snapshot).await;
         Ok(checkpoint.revision)
     }
 }
@@ -532,6 +536,6 @@ pub async fn reset(job: &SyncJob) -> Result<()> {
     .await;
     job.state.release(&lease).await?;
     outcome?;
-    sweep_orphans(&job.folder(), &Default::default());
+    job.sweep(&SnapshotRef::default()).await;
     Ok(())
 }
