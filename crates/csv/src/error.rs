@@ -11,8 +11,16 @@ pub enum CsvError {
     #[error("csv setting `{setting}`: {message}")]
     Setting {
         /// The setting's name as the user writes it.
-        setting: &'static str,
+        setting: String,
         /// What is wrong and what is allowed.
+        message: String,
+    },
+    /// An argument of a reader function is unknown, or not what it has to be.
+    #[error("the argument {argument} of the reader function: {message}")]
+    Argument {
+        /// The argument's name as the user writes it.
+        argument: String,
+        /// What is wrong with it.
         message: String,
     },
     /// The compressed stream is damaged or cut off.

@@ -13,6 +13,7 @@ mod detect;
 mod dialect;
 mod encoding;
 mod error;
+mod names;
 mod numbers;
 mod options;
 mod reject;

@@ -2,12 +2,13 @@
 //! Only the arguments are understood here, not SQL; how results are compared is the business of `measure`.
 //! Used by the subcommand `calls` and by the conformance tests.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 use tapline_csv::CsvOptions;
 
-use super::measure::{Verdict, compare, read_file, read_lines};
+use super::measure::{Reason, Verdict, compare, read_file, read_lines};
 use super::tables;
 
 /// Arguments that are about files rather than about CSV: whoever lists the files handles them.
@@ -30,9 +31,18 @@ impl Outcome {
     /// Whether the call counts as equal.
     pub fn is_equal(&self) -> bool {
         match self {
-            Outcome::Read(verdict) => !matches!(verdict, Verdict::Different(_)),
+            Outcome::Read(verdict) => !matches!(verdict, Verdict::Different(_) | Verdict::Explained(..)),
             Outcome::BothRefuse => true,
             Outcome::OnlyDuckDbRefuses | Outcome::NotHere => false,
+        }
+    }
+
+    /// The general reason for a difference.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Outcome::Read(Verdict::Explained(reason, _)) => Some(*reason),
+            Outcome::OnlyDuckDbRefuses => Some(Reason::MoreFiles),
+            _ => None,
         }
     }
 }
@@ -62,7 +72,8 @@ fn outcome(call: &Value, sql: &str, data: &Path) -> Result<Outcome, String> {
     for name in file_names(call, &paths) {
         files.push((name.to_owned(), read_file(&data.join(name))?));
     }
-    let table = serde_json::from_value::<CsvOptions>(Value::Object(named))
+    let table = CsvOptions::default()
+        .with_arguments(&named)
         .map_err(|error| error.to_string())
         .map(oracle_nulls)
         .and_then(|options| tables::read_files(&files, &options));
@@ -79,10 +90,33 @@ fn outcome(call: &Value, sql: &str, data: &Path) -> Result<Outcome, String> {
 fn file_names<'a>(call: &'a Value, paths: &'a Value) -> Vec<&'a str> {
     let texts = |list: &'a Value| list.as_array().into_iter().flatten().filter_map(Value::as_str);
     let listed: Vec<&str> = texts(paths).filter_map(|path| path.strip_prefix("{data}/")).collect();
-    if listed.is_empty() || listed.iter().any(|path| path.contains(['*', '?', '['])) {
+    if listed.is_empty() {
         return texts(&call["files"]).collect();
     }
-    listed
+    let fitting =
+        |pattern: &'a str| texts(&call["files"]).filter(move |file| fits(pattern.as_bytes(), file.as_bytes()));
+    listed.into_iter().flat_map(|path| fitting(path).collect::<BTreeSet<_>>()).collect()
+}
+
+/// Whether a path fits a pattern of `*`, `?` and `[…]`, none of which stands for a slash.
+fn fits(pattern: &[u8], path: &[u8]) -> bool {
+    match (pattern, path) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => {
+            fits(rest, path) || path.split_first().is_some_and(|(first, path)| *first != b'/' && fits(pattern, path))
+        }
+        ([b'?', pattern @ ..], [first, path @ ..]) => *first != b'/' && fits(pattern, path),
+        ([b'[', pattern @ ..], [first, path @ ..]) => {
+            let Some(end) = pattern.iter().position(|byte| *byte == b']') else { return false };
+            let inside = match &pattern[..end] {
+                [low, b'-', high] => (low..=high).contains(&first),
+                set => set.contains(first),
+            };
+            inside && fits(&pattern[end + 1..], path)
+        }
+        ([wanted, pattern @ ..], [first, path @ ..]) => wanted == first && fits(pattern, path),
+        _ => false,
+    }
 }
 
 /// DuckDB reads a quoted empty field as NULL unless told otherwise; the comparison is not about that.

@@ -47,7 +47,7 @@ impl Decoder {
         self.transcoder.push(head, &mut self.buffer, true);
         if !self.transcoder.is_transparent() {
             return Err(CsvError::Setting {
-                setting: "encoding",
+                setting: "encoding".to_owned(),
                 message: "only files in UTF-8 can be read in ranges".to_owned(),
             }
             .into());
@@ -56,7 +56,7 @@ impl Decoder {
         while !matches!(self.phase, Phase::Body) {
             if !self.step(false)? {
                 return Err(CsvError::Setting {
-                    setting: "header",
+                    setting: "header".to_owned(),
                     message: "the head of the file does not hold its header".to_owned(),
                 }
                 .into());

@@ -226,6 +226,7 @@ pub(crate) fn csv_error(error: CsvError) -> Error {
     let code = match &error {
         CsvError::BadRow { .. } => codes::FILE_004,
         CsvError::MissingColumn { .. } => codes::FILE_003,
+        CsvError::Argument { .. } => codes::SQL_005,
         _ => codes::FILE_002,
     };
     Error::new(code, error.to_string())

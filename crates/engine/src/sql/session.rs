@@ -238,13 +238,6 @@ impl Session {
         if reference.options.is_empty() {
             return Ok(base);
         }
-        let invalid = |error: serde_json::Error| {
-            Error::new(
-                tapline_core::codes::SQL_005,
-                "planning the SQL: an argument of the reader function is not known",
-            )
-            .because(error)
-        };
         if reference.reader != Some(FileFormat::Csv) {
             let names: Vec<&str> = reference.options.keys().map(String::as_str).collect();
             return Err(Error::new(
@@ -252,14 +245,8 @@ impl Session {
                 format!("planning the SQL: the argument {} of the reader function is not supported", names.join(", ")),
             ));
         }
-        let mut merged = serde_json::to_value(&base).map_err(invalid)?;
-        if let Some(object) = merged.as_object_mut() {
-            object.retain(|_, value| !value.is_null());
-            object.extend(reference.options.clone());
-        }
-        let options: CsvOptions = serde_json::from_value(merged).map_err(invalid)?;
-        options.validate().map_err(super::csv_scan::csv_error)?;
-        Ok(options)
+        base.with_arguments(&reference.options)
+            .map_err(|error| super::csv_scan::csv_error(error).context("planning the SQL"))
     }
 
     /// A fresh session of the query engine over this sandbox's stores.
