@@ -70,6 +70,17 @@ pub enum DecodeError {
     Failed(#[from] CsvError),
 }
 
+impl DecodeError {
+    /// The error with its line counted from the start of the file, where `lines` lines lie before the range it was met in.
+    #[must_use]
+    pub fn behind(mut self, lines: u64) -> DecodeError {
+        if let DecodeError::Widen(Widen { line, .. }) | DecodeError::Failed(CsvError::BadRow { line, .. }) = &mut self {
+            *line += lines;
+        }
+        self
+    }
+}
+
 /// The request to read a table again with wider column types (see [`crate::TableFormat::widen`]).
 /// Types only move up a finite lattice that ends in VARCHAR, so restarting always comes to an end.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,7 +24,7 @@ mod temporal;
 mod types;
 
 pub use compression::{Compression, Decompressor};
-pub use decoder::Decoder;
+pub use decoder::{Decoder, Fit, Seam};
 pub use detect::{Detection, Sample, detect};
 pub use dialect::{CsvColumn, Dialect, Newline, TableFormat};
 pub use error::{CsvError, DecodeError, Widen, WidenColumn};

@@ -5,6 +5,8 @@
 mod batch;
 mod range;
 
+pub use range::{Fit, Seam};
+
 use std::collections::VecDeque;
 
 use arrow::array::RecordBatch;

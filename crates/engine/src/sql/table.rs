@@ -199,7 +199,10 @@ impl FileTable {
             options: options.clone(),
             counters: Arc::clone(&self.counters),
         });
-        let streams = distribute(&self.files.files, partitions)
+        let groups = distribute(&self.files.files, partitions);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let parallel = cores.div_ceil(groups.len());
+        let streams = groups
             .into_iter()
             .map(|files| {
                 Arc::new(CsvPartition {
@@ -209,6 +212,7 @@ impl FileTable {
                     outputs: outputs.clone(),
                     schema: Arc::clone(&schema),
                     batch_rows,
+                    parallel,
                 }) as _
             })
             .collect();
