@@ -47,7 +47,7 @@ QUERIES = {
 def write_file(path, rows, quoted):
     """Rows of about 150 bytes; where `quoted`, every note holds a line break, a comma and a quote."""
     # Two lines of text, of which the second one is as long as it has to be.
-    text = "the customer called about an order that had not arrived yet and asked for"
+    text = "the customer called about an order that had not arrived yet; asked where it is and for"
     with open(path, "w", newline="") as file:
         file.write("id,customer,city,amount,ordered_on,express,note\n")
         block = []

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use tapline_csv::CsvOptions;
+use tapline_csv::{CsvOptions, Sample, sniff};
 
-use super::measure::{Reason, Verdict, compare, read_file, read_lines};
+use super::measure::{Reason, Verdict, compare, read_file, read_lines, records};
 use super::tables;
 
 /// Arguments that are about files rather than about CSV: whoever lists the files handles them.
@@ -60,11 +60,19 @@ pub fn outcomes(calls: &Path, data: &Path, filter: &str) -> Result<Vec<(String, 
 }
 
 fn outcome(call: &Value, sql: &str, data: &Path) -> Result<Outcome, String> {
-    let Some(arguments) = sql.strip_prefix("SELECT * FROM read_csv(") else { return Ok(Outcome::NotHere) };
+    let sniffs = sql.starts_with("SELECT * FROM sniff_csv(");
+    let Some(arguments) =
+        ["read_csv(", "sniff_csv("].into_iter().find_map(|name| sql.strip_prefix("SELECT * FROM ")?.strip_prefix(name))
+    else {
+        return Ok(Outcome::NotHere);
+    };
     let unreadable = || format!("arguments of {sql}");
     let mut arguments = Arguments { rest: arguments };
     let paths = arguments.value().ok_or_else(unreadable)?;
     let mut named = arguments.named().ok_or_else(unreadable)?;
+    if sniffs {
+        return sniffed(call, &paths, &named, data);
+    }
     if ABOUT_FILES.iter().any(|name| named.remove(*name).is_some()) {
         return Ok(Outcome::NotHere);
     }
@@ -83,6 +91,28 @@ fn outcome(call: &Value, sql: &str, data: &Path) -> Result<Outcome, String> {
         Ok(table) if table.rejects.is_empty() => Outcome::OnlyDuckDbRefuses,
         Err(message) if accepted => Outcome::Read(Verdict::Different(message)),
         Ok(_) | Err(_) => Outcome::BothRefuse,
+    })
+}
+
+/// How what is detected compares with what DuckDB's `sniff_csv` tells.
+fn sniffed(call: &Value, paths: &Value, arguments: &Map<String, Value>, data: &Path) -> Result<Outcome, String> {
+    let path = paths.as_str().unwrap_or_default();
+    let bytes = read_file(&data.join(path.strip_prefix("{data}/").unwrap_or(path)))?;
+    let sample = Sample { name: path, bytes: &bytes[..bytes.len().min(1 << 20)], complete: bytes.len() <= 1 << 20 };
+    let told = sniff(path, sample, &CsvOptions::default(), arguments);
+    Ok(match (told, call["duckdb"] == "ok") {
+        (Err(_), false) => Outcome::BothRefuse,
+        (Ok(_), false) => Outcome::OnlyDuckDbRefuses,
+        (Err(error), true) => Outcome::Read(Verdict::Different(error.to_string())),
+        (Ok(told), true) => {
+            let ours = tables::told(&told);
+            let wanted = records(call["csv"].as_str().unwrap_or_default());
+            let wanted = wanted.get(1).cloned().unwrap_or_default();
+            match ours.iter().zip(&wanted).find(|(ours, theirs)| ours != theirs) {
+                None => Outcome::Read(Verdict::Equal),
+                Some((ours, theirs)) => Outcome::Read(Verdict::Different(format!("{ours:?} for {theirs:?}"))),
+            }
+        }
     })
 }
 

@@ -180,8 +180,9 @@ impl Reason {
             let mut rest = many.iter();
             few.iter().all(|row| rest.any(|other| same(row, other)))
         };
-        if table.rows.len() + table.rejects.len() == wanted.len() && within(&table.rows, wanted) {
-            return (!table.rejects.is_empty()).then_some(Reason::Rejected);
+        let lines = table.rows.len() + table.rejects.len();
+        if !table.rejects.is_empty() && lines == wanted.len() && within(&table.rows, wanted) {
+            return Some(Reason::Rejected);
         }
         if wanted.len() < table.rows.len() && within(wanted, &table.rows) {
             return Some(Reason::MoreLines);
@@ -282,7 +283,7 @@ fn same_value(ours: &str, theirs: &str) -> bool {
 }
 
 /// Splits CSV as DuckDB writes it.
-fn records(text: &str) -> Vec<Vec<Option<String>>> {
+pub fn records(text: &str) -> Vec<Vec<Option<String>>> {
     let (mut rows, mut row, mut cell, mut quoted, mut inside) = (Vec::new(), Vec::new(), String::new(), false, false);
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {

@@ -77,6 +77,23 @@ fn read_once(files: &[(&str, Vec<u8>)], format: &TableFormat, options: &CsvOptio
     Ok((rows, rejects, counts))
 }
 
+/// The row that tells what was detected, with its list of columns as DuckDB prints it.
+pub fn told(batch: &RecordBatch) -> Vec<Option<String>> {
+    let text = |array: &ArrayRef| {
+        let Some(list) = array.as_list_opt::<i32>() else { return column(array)[0].clone() };
+        let entries = list.value(0);
+        let [names, types] = [0, 1].map(|position| column(entries.as_struct().column(position)));
+        let pair = |(name, data_type): (&Option<String>, &Option<String>)| {
+            let [name, data_type] = [name, data_type].map(|text| text.clone().unwrap_or_default());
+            let quoted = format!("'{}'", name.replace('\'', "\\'"));
+            let name = if name.contains('\'') { quoted } else { name };
+            format!("{{'name': {name}, 'type': {data_type}}}")
+        };
+        Some(format!("[{}]", names.iter().zip(&types).map(pair).collect::<Vec<_>>().join(", ")))
+    };
+    batch.columns().iter().map(text).collect()
+}
+
 fn cells(batch: &RecordBatch) -> Vec<Vec<Option<String>>> {
     let columns: Vec<Vec<Option<String>>> = batch.columns().iter().map(column).collect();
     (0..batch.num_rows()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect()

@@ -17,7 +17,7 @@ use crate::encoding;
 use crate::error::CsvError;
 use crate::names::{NameIndex, column_names, normalized_name, positional_name};
 use crate::options::{ColumnTypes, CsvOptions, TypeSettings};
-use crate::scanner::Syntax;
+use crate::scanner::{FieldKind, Syntax};
 use crate::temporal::TemporalFormat;
 use crate::types::CsvType;
 use candidates::choose_dialect;
@@ -87,6 +87,27 @@ pub fn detect(samples: &[Sample<'_>], options: &CsvOptions) -> Result<Detection,
         None => source.columns(&mut reasons)?,
     };
     Ok(Detection { format: TableFormat { dialect, columns }, reasons })
+}
+
+/// Which marks of its dialect a sample makes use of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// Some value is quoted.
+    pub quotes: bool,
+    /// Some quoted value holds an escaped quote.
+    pub escapes: bool,
+}
+
+impl Usage {
+    pub(crate) fn of(sample: Sample<'_>, format: &TableFormat, options: &CsvOptions) -> Usage {
+        let Ok(encoding) = encoding::by_label(&format.dialect.encoding) else { return Usage::default() };
+        let bytes = encoding::to_utf8(sample.bytes, encoding, sample.complete);
+        let syntax = Syntax::new(&format.dialect, format.columns.len(), options);
+        let parsed = Parsed::new(&bytes, &syntax, sample.complete, format.dialect.skip, SAMPLE_ROWS);
+        let kinds = || parsed.records.iter().flat_map(|line| parsed.fields(line)).map(|field| field.kind);
+        let escapes = kinds().any(|kind| kind == FieldKind::Escaped);
+        Usage { quotes: escapes || kinds().any(|kind| kind == FieldKind::Quoted), escapes }
+    }
 }
 
 /// A sample as UTF-8.
