@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
+use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -117,7 +118,12 @@ impl Session {
         let context = self.context();
         let counters = Arc::new(ScanCounters::default());
         let mut tables = Vec::with_capacity(references.len());
+        let mut sniffed = Vec::new();
         for (index, reference) in references.iter().enumerate() {
+            if reference.sniff {
+                sniffed.push((table_name(index), self.sniff(reference).await?));
+                continue;
+            }
             let key = key_of(reference);
             let table = self.table(table_name(index), &key, reference, pins, &context, &counters).await?;
             pins.files.insert(key.clone(), table.files.clone());
@@ -126,17 +132,19 @@ impl Session {
             }
             tables.push((key, table));
         }
-        let shown: Vec<(String, String)> = tables
+        let shown: Vec<(String, String)> = references
             .iter()
-            .zip(&references)
-            .map(|((_, table), reference)| (table.name.clone(), reference.patterns.join(", ")))
+            .enumerate()
+            .map(|(index, reference)| (table_name(index), reference.patterns.join(", ")))
             .collect();
-        for (_, table) in &tables {
+        let providers: Vec<(String, Arc<dyn TableProvider>)> =
+            tables.iter().map(|(_, table)| (table.name.clone(), Arc::new(table.clone()) as _)).chain(sniffed).collect();
+        let schemas = providers.iter().map(|(name, table)| (name.clone(), table.schema())).collect();
+        for (name, table) in providers {
             context
-                .register_table(datafusion::common::TableReference::bare(table.name.as_str()), Arc::new(table.clone()))
+                .register_table(datafusion::common::TableReference::bare(name.as_str()), table)
                 .map_err(|error| from_datafusion(&error, "planning the SQL", &shown))?;
         }
-        let schemas = tables.iter().map(|(_, table)| (table.name.clone(), Arc::clone(&table.schema))).collect();
         names::apply(&mut query, &schemas);
         let statement = EngineStatement::Statement(Box::new(Statement::Query(query)));
         let plan = context
@@ -219,32 +227,35 @@ impl Session {
     ) -> Result<(SchemaRef, TableKind)> {
         let part = Manifest { files: files.to_vec(), ..manifest.clone() };
         let files = pin_manifest(&self.access, &self.stores, part)?;
-        let options = match &self.access {
-            Access::Source(source) => source.config().csv.clone(),
-            Access::Ambient { .. } => CsvOptions::default(),
-        };
+        let options = self.source_options();
         let state = self.context().state();
         let counters = Arc::new(ScanCounters::default());
         let table = FileTable::describe(table_name(0), files, options, Known::Nothing, &state, counters).await?;
         Ok((Arc::clone(&table.schema), table.kind))
     }
 
-    /// The source's CSV settings, overlaid with the arguments of the reader function.
-    fn csv_options(&self, reference: &Reference) -> Result<CsvOptions> {
-        let base = match &self.access {
+    /// The settings of the source for CSV files.
+    fn source_options(&self) -> CsvOptions {
+        match &self.access {
             Access::Source(source) => source.config().csv.clone(),
             Access::Ambient { .. } => CsvOptions::default(),
-        };
+        }
+    }
+
+    /// What is detected in a CSV file, as a table of one row.
+    async fn sniff(&self, reference: &Reference) -> Result<Arc<dyn TableProvider>> {
+        let files = resolve(&self.access, &self.stores, reference).await?;
+        let batch = super::table::sniff(&files, &self.source_options(), &reference.options).await?;
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
+        Ok(Arc::new(table.map_err(|error| from_datafusion(&error, "planning the SQL", &[]))?))
+    }
+
+    /// The source's CSV settings, overlaid with the arguments of the reader function.
+    fn csv_options(&self, reference: &Reference) -> Result<CsvOptions> {
+        let base = self.source_options();
         if reference.options.is_empty() {
             return Ok(base);
         }
-        let invalid = |error: serde_json::Error| {
-            Error::new(
-                tapline_core::codes::SQL_005,
-                "planning the SQL: an argument of the reader function is not known",
-            )
-            .because(error)
-        };
         if reference.reader != Some(FileFormat::Csv) {
             let names: Vec<&str> = reference.options.keys().map(String::as_str).collect();
             return Err(Error::new(
@@ -252,14 +263,8 @@ impl Session {
                 format!("planning the SQL: the argument {} of the reader function is not supported", names.join(", ")),
             ));
         }
-        let mut merged = serde_json::to_value(&base).map_err(invalid)?;
-        if let Some(object) = merged.as_object_mut() {
-            object.retain(|_, value| !value.is_null());
-            object.extend(reference.options.clone());
-        }
-        let options: CsvOptions = serde_json::from_value(merged).map_err(invalid)?;
-        options.validate().map_err(super::csv_scan::csv_error)?;
-        Ok(options)
+        base.with_arguments(&reference.options)
+            .map_err(|error| super::csv_scan::csv_error(error).context("planning the SQL"))
     }
 
     /// A fresh session of the query engine over this sandbox's stores.
@@ -296,7 +301,8 @@ fn table_name(index: usize) -> String {
 fn key_of(reference: &Reference) -> String {
     let reader = reference.reader.map_or("", |reader| reader.name());
     let options = serde_json::Value::Object(reference.options.clone());
-    format!("{}|{reader}|{options}", reference.patterns.join("|"))
+    let sniff = if reference.sniff { "|sniff" } else { "" };
+    format!("{}|{reader}|{options}{sniff}", reference.patterns.join("|"))
 }
 
 /// The files that a statement names.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session as CatalogSession, TableProvider};
@@ -199,7 +200,10 @@ impl FileTable {
             options: options.clone(),
             counters: Arc::clone(&self.counters),
         });
-        let streams = distribute(&self.files.files, partitions)
+        let groups = distribute(&self.files.files, partitions);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let parallel = cores.div_ceil(groups.len());
+        let streams = groups
             .into_iter()
             .map(|files| {
                 Arc::new(CsvPartition {
@@ -209,6 +213,7 @@ impl FileTable {
                     outputs: outputs.clone(),
                     schema: Arc::clone(&schema),
                     batch_rows,
+                    parallel,
                 }) as _
             })
             .collect();
@@ -493,27 +498,47 @@ fn keep_types(format: &mut TableFormat, earlier: &TableFormat) {
     }
 }
 
+/// The decompressed start of a CSV file, and whether that is all of it.
+async fn sample(files: &TableFiles, file: &TableFile, options: &CsvOptions) -> Result<(Vec<u8>, bool)> {
+    let bytes = if file.meta.size == 0 {
+        bytes::Bytes::new()
+    } else {
+        let range = 0..file.meta.size.min(SAMPLE_BYTES);
+        files.store.get_range(&file.meta.location, range).await.map_err(|error| {
+            let error = datafusion::error::DataFusionError::ObjectStore(Box::new(error));
+            from_datafusion(&error, &format!("reading {}", file.url), &[])
+        })?
+    };
+    let whole = bytes.len() as u64 == file.meta.size;
+    let compression = Compression::resolve(options, &file.url, &bytes);
+    let text = compression
+        .decompress_prefix(&bytes, SAMPLE_BYTES as usize)
+        .map_err(|error| csv_error(error).context(format!("reading {}", file.url)))?;
+    let complete = whole && (compression == Compression::None || text.len() < SAMPLE_BYTES as usize);
+    Ok((text, complete))
+}
+
+/// What is detected in the first of the files, as `sniff_csv` tells it.
+pub(crate) async fn sniff(
+    files: &TableFiles,
+    options: &CsvOptions,
+    arguments: &serde_json::Map<String, serde_json::Value>,
+) -> Result<RecordBatch> {
+    let Some(file) = files.files.first() else {
+        return Err(Error::new(codes::S3_007, "sniff_csv() needs a file"));
+    };
+    let (bytes, complete) = sample(files, file, options).await?;
+    let sample = Sample { name: &file.url, bytes: &bytes, complete };
+    tapline_csv::sniff(&file.url, sample, options, arguments).map_err(csv_error)
+}
+
 /// Dialect and types from samples of the files, and whether the samples are all there is.
 async fn detect(files: &TableFiles, options: &CsvOptions) -> Result<(TableFormat, Vec<String>, bool)> {
     let step = files.files.len().div_ceil(SAMPLED_FILES).max(1);
     let chosen: Vec<&TableFile> = files.files.iter().step_by(step).collect();
     let samples: Vec<(&TableFile, Vec<u8>, bool)> = futures::stream::iter(chosen)
         .map(|file| async move {
-            let bytes = if file.meta.size == 0 {
-                bytes::Bytes::new()
-            } else {
-                let range = 0..file.meta.size.min(SAMPLE_BYTES);
-                files.store.get_range(&file.meta.location, range).await.map_err(|error| {
-                    let error = datafusion::error::DataFusionError::ObjectStore(Box::new(error));
-                    from_datafusion(&error, &format!("reading {}", file.url), &[])
-                })?
-            };
-            let whole = bytes.len() as u64 == file.meta.size;
-            let compression = Compression::resolve(options, &file.url, &bytes);
-            let text = compression
-                .decompress_prefix(&bytes, SAMPLE_BYTES as usize)
-                .map_err(|error| csv_error(error).context(format!("reading {}", file.url)))?;
-            let complete = whole && (compression == Compression::None || text.len() < SAMPLE_BYTES as usize);
+            let (text, complete) = sample(files, file, options).await?;
             Ok::<_, Error>((file, text, complete))
         })
         .buffered(CONCURRENCY)
