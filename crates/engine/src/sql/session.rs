@@ -10,7 +10,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::{Column, ScalarValue, TableReference};
+use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -19,19 +20,20 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as EngineStatement;
-use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::ast::{self, Statement};
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
-use tapline_core::{Error, FileCounts, Result, SourceReject, SourceRowCounts};
+use tapline_core::{Error, FileCounts, Result, SourceReject, SourceRowCounts, codes};
 use tapline_csv::{CsvOptions, TableFormat};
-use tapline_storage::{FileEntry, FileFormat, Manifest};
+use tapline_storage::{FileEntry, Manifest};
 
 use super::counters::ScanCounters;
 use super::errors::{Widened, blamed_name, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
+use super::reader_options::{ReaderOptions, common_arguments};
 use super::references::{Reference, replace_references};
-use super::table::{FileTable, Known, TableKind};
-use super::{names, parse};
+use super::table::{Description, FileTable, Known, TableKind};
+use super::{hidden, names, parse, prune};
 
 /// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
 const SCAN_PARTITIONS: usize = 8;
@@ -114,12 +116,17 @@ impl Session {
             });
             table_name(index)
         })?;
+        let hidden = hidden::named(&mut query);
+        let listed = self.files(&query, &references, &hidden, pins).await?;
         let context = self.context();
         let counters = Arc::new(ScanCounters::default());
         let mut tables = Vec::with_capacity(references.len());
-        for (index, reference) in references.iter().enumerate() {
+        for (index, (reference, files)) in references.iter().zip(listed).enumerate() {
             let key = key_of(reference);
-            let table = self.table(table_name(index), &key, reference, pins, &context, &counters).await?;
+            let description = self.description(reference, &hidden, pins)?;
+            let state = context.state();
+            let table =
+                FileTable::describe(table_name(index), files, description, &state, Arc::clone(&counters)).await?;
             pins.files.insert(key.clone(), table.files.clone());
             if let TableKind::Csv { format, settled: false, .. } = &table.kind {
                 pins.formats.insert(key.clone(), format.clone());
@@ -133,11 +140,13 @@ impl Session {
             .collect();
         for (_, table) in &tables {
             context
-                .register_table(datafusion::common::TableReference::bare(table.name.as_str()), Arc::new(table.clone()))
+                .register_table(TableReference::bare(table.name.as_str()), Arc::new(table.clone()))
                 .map_err(|error| from_datafusion(&error, "planning the SQL", &shown))?;
         }
         let schemas = tables.iter().map(|(_, table)| (table.name.clone(), Arc::clone(&table.schema))).collect();
         names::apply(&mut query, &schemas);
+        let hidden = tables.iter().map(|(_, table)| (table.name.as_str(), table.hidden.as_slice())).collect();
+        hidden::hide(&mut query, &hidden);
         let statement = EngineStatement::Statement(Box::new(Statement::Query(query)));
         let plan = context
             .state()
@@ -182,7 +191,8 @@ impl Session {
         let mut digests = Vec::with_capacity(references.len());
         let mut files = FileCounts::default();
         for reference in &references {
-            let found = resolve(&self.access, &self.stores, reference).await?;
+            let (options, _) = ReaderOptions::read(reference)?;
+            let found = resolve(&self.access, &self.stores, reference, &options).await?;
             files.listed += found.listed;
             files.skipped += found.skipped;
             digests.push(format!("{}={}", key_of(reference), found.digest));
@@ -190,25 +200,80 @@ impl Session {
         Ok(Listing { digest: digests.join("\n"), files })
     }
 
-    async fn table(
+    /// The files of each reference: those that `pins` hold, else a new listing without the files that the statement
+    /// cannot want rows of.
+    async fn files(
         &self,
-        name: String,
-        key: &str,
-        reference: &Reference,
+        query: &ast::Query,
+        references: &[Reference],
+        hidden: &[&'static str],
         pins: &Pins,
-        context: &SessionContext,
-        counters: &Arc<ScanCounters>,
-    ) -> Result<FileTable> {
-        let files = match pins.files.get(key) {
-            Some(files) => files.clone(),
-            None => resolve(&self.access, &self.stores, reference).await?,
-        };
-        let options = self.csv_options(reference)?;
-        let known = match pins.formats.get(key) {
+    ) -> Result<Vec<TableFiles>> {
+        let mut listed = Vec::with_capacity(references.len());
+        for reference in references {
+            listed.push(match pins.files.get(&key_of(reference)) {
+                Some(files) => files.clone(),
+                None => {
+                    let Description { reader, .. } = self.description(reference, hidden, pins)?;
+                    resolve(&self.access, &self.stores, reference, &reader).await?
+                }
+            });
+        }
+        let may_be_pruned = |files: &TableFiles| files.files.len() > 1 && !files.partition_fields.is_empty();
+        if listed.iter().any(may_be_pruned)
+            && let Err(error) = self.prune(query, references, hidden, &mut listed).await
+        {
+            tracing::debug!("every file is read: {}", error.full_message());
+        }
+        Ok(listed)
+    }
+
+    /// Leaves out files by their names and folders. The statement is planned over the first file of each table for that, and
+    /// once more over those that stay.
+    async fn prune(
+        &self,
+        query: &ast::Query,
+        references: &[Reference],
+        hidden: &[&'static str],
+        listed: &mut [TableFiles],
+    ) -> Result<()> {
+        let failed = |error: DataFusionError| from_datafusion(&error, "planning the SQL", &[]);
+        let context = self.context();
+        let state = context.state();
+        let mut schemas = HashMap::new();
+        for (index, (reference, files)) in references.iter().zip(listed.iter()).enumerate() {
+            let mut files = files.clone();
+            files.files.truncate(1);
+            let description = self.description(reference, hidden, &Pins::default())?;
+            let counters = Arc::new(ScanCounters::default());
+            let table = FileTable::describe(table_name(index), files, description, &state, counters).await?;
+            schemas.insert(table.name.clone(), Arc::clone(&table.schema));
+            context.register_table(TableReference::bare(table_name(index)), Arc::new(table)).map_err(failed)?;
+        }
+        let mut query = query.clone();
+        names::apply(&mut query, &schemas);
+        let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
+        let plan = state.statement_to_plan(statement).await.map_err(failed)?;
+        let scans = prune::scan_filters(&state.optimize(&plan).map_err(failed)?).map_err(failed)?;
+        for (index, files) in listed.iter_mut().enumerate() {
+            let name = table_name(index);
+            if let Some(filters) = scans.get(&name) {
+                prune::keep_wanted(files, filters, &name, &state).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How the files of a reference are read.
+    fn description(&self, reference: &Reference, hidden: &[&'static str], pins: &Pins) -> Result<Description> {
+        let (reader, of_csv) = ReaderOptions::read(reference)?;
+        let csv = self.csv_options(of_csv)?;
+        let key = key_of(reference);
+        let known = match pins.formats.get(&key) {
             Some(format) => Known::Format(format.clone()),
-            None => pins.earlier.get(key).map_or(Known::Nothing, |earlier| Known::Types(earlier.clone())),
+            None => pins.earlier.get(&key).map_or(Known::Nothing, |earlier| Known::Types(earlier.clone())),
         };
-        FileTable::describe(name, files, options, known, &context.state(), Arc::clone(counters)).await
+        Ok(Description { reader: ReaderOptions { hidden: hidden.to_vec(), ..reader }, csv, known })
     }
 
     /// The columns of some files of a listing, and how they are read.
@@ -218,44 +283,33 @@ impl Session {
         files: &[FileEntry],
     ) -> Result<(SchemaRef, TableKind)> {
         let part = Manifest { files: files.to_vec(), ..manifest.clone() };
-        let files = pin_manifest(&self.access, &self.stores, part)?;
-        let options = match &self.access {
-            Access::Source(source) => source.config().csv.clone(),
-            Access::Ambient { .. } => CsvOptions::default(),
-        };
+        let reader = ReaderOptions::default();
+        let files = pin_manifest(&self.access, &self.stores, part, &reader)?;
+        let description = Description { reader, csv: self.csv_options(serde_json::Map::new())?, known: Known::Nothing };
         let state = self.context().state();
         let counters = Arc::new(ScanCounters::default());
-        let table = FileTable::describe(table_name(0), files, options, Known::Nothing, &state, counters).await?;
+        let table = FileTable::describe(table_name(0), files, description, &state, counters).await?;
         Ok((Arc::clone(&table.schema), table.kind))
     }
 
     /// The source's CSV settings, overlaid with the arguments of the reader function.
-    fn csv_options(&self, reference: &Reference) -> Result<CsvOptions> {
+    fn csv_options(&self, arguments: serde_json::Map<String, serde_json::Value>) -> Result<CsvOptions> {
         let base = match &self.access {
             Access::Source(source) => source.config().csv.clone(),
             Access::Ambient { .. } => CsvOptions::default(),
         };
-        if reference.options.is_empty() {
+        if arguments.is_empty() {
             return Ok(base);
         }
         let invalid = |error: serde_json::Error| {
-            Error::new(
-                tapline_core::codes::SQL_005,
-                "planning the SQL: an argument of the reader function is not known",
-            )
-            .because(error)
+            Error::new(codes::SQL_005, "planning the SQL: an argument of the reader function is not known")
+                .because(error)
+                .hint(format!("arguments of every reader function: {}", common_arguments()))
         };
-        if reference.reader != Some(FileFormat::Csv) {
-            let names: Vec<&str> = reference.options.keys().map(String::as_str).collect();
-            return Err(Error::new(
-                tapline_core::codes::SQL_013,
-                format!("planning the SQL: the argument {} of the reader function is not supported", names.join(", ")),
-            ));
-        }
         let mut merged = serde_json::to_value(&base).map_err(invalid)?;
         if let Some(object) = merged.as_object_mut() {
             object.retain(|_, value| !value.is_null());
-            object.extend(reference.options.clone());
+            object.extend(arguments);
         }
         let options: CsvOptions = serde_json::from_value(merged).map_err(invalid)?;
         options.validate().map_err(super::csv_scan::csv_error)?;
@@ -294,7 +348,7 @@ fn table_name(index: usize) -> String {
 }
 
 fn key_of(reference: &Reference) -> String {
-    let reader = reference.reader.map_or("", |reader| reader.name());
+    let reader = reference.reader.map_or("", tapline_storage::FileFormat::name);
     let options = serde_json::Value::Object(reference.options.clone());
     format!("{}|{reader}|{options}", reference.patterns.join("|"))
 }
@@ -428,7 +482,7 @@ impl Query {
         match reason {
             None => Ok(()),
             Some(reason) => Err(Error::new(
-                tapline_core::codes::SYNC_008,
+                codes::SYNC_008,
                 format!("`deletes: propagate` needs a model whose rows are determined, and {reason}"),
             )
             .hint("order by columns that are unique together, or take `deletes: propagate` out of the sync")),
