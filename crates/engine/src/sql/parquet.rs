@@ -23,7 +23,7 @@ use parquet::schema::types::Type;
 use tapline_core::values::TYPE_KEY;
 use tapline_core::{Error, Result, codes};
 
-use super::errors::from_datafusion;
+use super::errors::{carry, from_datafusion};
 use super::files::{TableFile, TableFiles};
 use super::geometry;
 use super::guard::{damaged, guarded};
@@ -127,7 +127,15 @@ impl PhysicalExpr for ReadAs {
 
     fn evaluate(&self, batch: &RecordBatch) -> datafusion::error::Result<ColumnarValue> {
         let array = self.input.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(ColumnarValue::Array(self.reading.convert(&array, self.field.data_type())?))
+        let converted = self.reading.convert(&array, self.field.data_type()).map_err(|error| {
+            let words = format!("running the SQL: the column \"{}\" of a Parquet file", self.field.name());
+            carry(
+                Error::new(codes::FILE_001, words)
+                    .because(error)
+                    .hint("export the file again, or leave the column out"),
+            )
+        })?;
+        Ok(ColumnarValue::Array(converted))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -187,15 +195,16 @@ pub(crate) async fn columns(
     };
     require_modest_values(&metadata, file)?;
     let types = metadata.file_metadata().schema_descr().root_schema().get_fields();
-    if types.len() != schema.fields().len() {
+    // A group without members holds nothing that could be read.
+    let holds_something = |group: &&Arc<Type>| group.is_primitive() || !group.get_fields().is_empty();
+    let has_members = |field: &&FieldRef| !matches!(field.data_type(), DataType::Struct(members) if members.is_empty());
+    let types: Vec<_> = types.iter().filter(holds_something).collect();
+    let fields: Vec<_> = schema.fields().iter().filter(has_members).collect();
+    if types.len() != fields.len() {
         return Err(not_parquet(file, "its footer contradicts itself"));
     }
     let mut columns: Vec<FileColumn> = Vec::with_capacity(types.len());
-    for (field, group) in schema.fields().iter().zip(types) {
-        // A group without members holds nothing that could be read.
-        if matches!(field.data_type(), DataType::Struct(members) if members.is_empty()) {
-            continue;
-        }
+    for (field, group) in fields.into_iter().zip(types) {
         if columns.iter().any(|column| column.field.name() == field.name()) {
             return Err(Error::new(
                 codes::FILE_001,

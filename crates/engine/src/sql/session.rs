@@ -323,6 +323,8 @@ impl Session {
             .with_batch_size(self.limits.batch_rows)
             .with_information_schema(false);
         let options = config.options_mut();
+        // Scans are as parallel as files and latency allow; dealing their rows out anew would only lose the files' order.
+        options.optimizer.enable_round_robin_repartition = false;
         options.sql_parser.enable_ident_normalization = false;
         options.sql_parser.map_string_types_to_utf8view = false;
         options.sql_parser.default_null_ordering = "nulls_last".to_owned();

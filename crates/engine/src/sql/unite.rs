@@ -38,8 +38,14 @@ pub(crate) fn unite(files: &[(&str, Vec<FileColumn>)], by_name: bool) -> Result<
                 .then(|| common_type(known.field.data_type(), column.field.data_type()))
                 .flatten();
             let Some(common) = common else { return Err(retyped(first_url, known, url, column)) };
-            if *column.field.data_type() != *first_type(first, column).unwrap_or(&common) {
-                notes.push(retyped_note(url, column, &common));
+            if known.field.data_type() != column.field.data_type() {
+                notes.push(format!(
+                    "the column \"{}\" of {url} is {}, and {} in the files before it; it is read as {}",
+                    column.field.name(),
+                    shown(column),
+                    shown(known),
+                    duckdb_type_name(&column.field.as_ref().clone().with_data_type(common.clone()))
+                ));
             }
             if common != *known.field.data_type() {
                 known.field = Arc::new(known.field.as_ref().clone().with_data_type(common));
@@ -75,17 +81,8 @@ pub(crate) fn unite(files: &[(&str, Vec<FileColumn>)], by_name: bool) -> Result<
     Ok((columns, notes))
 }
 
-fn first_type<'a>(first: &'a [FileColumn], column: &FileColumn) -> Option<&'a DataType> {
-    first.iter().find(|known| known.field.name() == column.field.name()).map(|known| known.field.data_type())
-}
-
 fn shown(column: &FileColumn) -> String {
     duckdb_type_name(&column.reading.field(&column.field))
-}
-
-fn retyped_note(url: &str, column: &FileColumn, common: &DataType) -> String {
-    let read_as = duckdb_type_name(&column.field.as_ref().clone().with_data_type(common.clone()));
-    format!("the column \"{}\" of {url} is {}, read as {read_as}", column.field.name(), shown(column))
 }
 
 fn retyped(first_url: &str, known: &FileColumn, url: &str, column: &FileColumn) -> Error {
@@ -288,7 +285,10 @@ mod tests {
         let wider = file("b", &[("name", Utf8), ("id", Int64), ("more", Utf8)]);
         let (columns, notes) = unite(&[first.clone(), wider.clone()], false).unwrap();
         assert_eq!(names_and_types(&columns), [("id", &Int64), ("name", &Utf8)]);
-        assert!(notes[0].contains("\"id\" of b is BIGINT") && notes[1].contains("\"more\""), "{notes:?}");
+        assert!(
+            notes[0].contains("\"id\" of b is BIGINT, and INTEGER in") && notes[1].contains("\"more\""),
+            "{notes:?}"
+        );
         let error = unite(&[wider, first], false).unwrap_err();
         assert_eq!(error.code(), codes::FILE_003);
         assert!(error.message().contains("a lacks the column \"more\" of b"), "{error}");
