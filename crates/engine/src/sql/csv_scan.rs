@@ -142,6 +142,7 @@ impl FileScan {
             decompressor.finish().map_err(|error| carry(csv_error(error).context(format!("reading {}", file.url))))?;
         }
         decoder.finish().map_err(|error| self.decode_error(error))?;
+        table.counters.note_extra(&file.url, decoder.extra_columns());
         self.drain(file, &mut decoder, &mut first_rejects, sender).await
     }
 
@@ -228,5 +229,11 @@ pub(crate) fn csv_error(error: CsvError) -> Error {
         CsvError::MissingColumn { .. } => codes::FILE_003,
         _ => codes::FILE_002,
     };
-    Error::new(code, error.to_string())
+    let mapped = Error::new(code, error.to_string());
+    match error {
+        CsvError::MissingColumn { .. } => mapped
+            .hint("read the files with union_by_name = true, which fills missing columns with NULL")
+            .hint("or name only files that share their columns"),
+        _ => mapped,
+    }
 }

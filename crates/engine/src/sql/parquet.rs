@@ -5,7 +5,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, ListArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
 use arrow::error::ArrowError;
@@ -39,7 +39,7 @@ const LARGEST_VALUE: i64 = 256 << 20;
 pub(crate) enum Reading {
     /// As Arrow has it.
     Plain,
-    /// As Arrow has it, under the name of a DuckDB type that Arrow does not tell.
+    /// As Arrow has it, under the name of a DuckDB type that Arrow does not tell; of a list, its items are.
     Tagged(&'static str),
     /// A timestamp that its file says to be UTC only for want of another word.
     Naive,
@@ -62,7 +62,13 @@ impl Reading {
     pub(crate) fn field(self, source: &FieldRef) -> FieldRef {
         let (data_type, tag) = match self {
             Self::Plain => return Arc::clone(source),
-            Self::Tagged(tag) => (source.data_type().clone(), Some(tag)),
+            Self::Tagged(tag) => match source.data_type() {
+                DataType::List(item) => {
+                    let metadata = [(TYPE_KEY.to_owned(), tag.to_owned())].into();
+                    (DataType::List(Arc::new(item.as_ref().clone().with_metadata(metadata))), None)
+                }
+                other => (other.clone(), Some(tag)),
+            },
             Self::Naive => match source.data_type() {
                 DataType::Timestamp(unit, _) => (DataType::Timestamp(*unit, None), None),
                 other => (other.clone(), None),
@@ -77,7 +83,13 @@ impl Reading {
 
     fn convert(self, array: &ArrayRef, data_type: &DataType) -> std::result::Result<ArrayRef, ArrowError> {
         match self {
-            Self::Plain | Self::Tagged(_) => Ok(Arc::clone(array)),
+            Self::Plain | Self::Tagged(_) => match (array.as_list_opt::<i32>(), data_type) {
+                (Some(list), DataType::List(item)) => {
+                    let (_, offsets, items, nulls) = list.clone().into_parts();
+                    Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, items, nulls)?))
+                }
+                _ => Ok(Arc::clone(array)),
+            },
             Self::Naive | Self::Text => {
                 cast_with_options(array, data_type, &CastOptions { safe: false, ..CastOptions::default() })
             }
@@ -220,22 +232,39 @@ pub(crate) async fn columns(
 /// What the type in the file says beyond Arrow's.
 fn reading(field: &FieldRef, group: &Type, binary_as_string: bool) -> Reading {
     let info = group.get_basic_info();
-    let tagged = field.metadata().contains_key(TYPE_KEY);
+    let bytes = matches!(field.data_type(), DataType::Binary | DataType::LargeBinary);
     match (info.logical_type_ref(), info.converted_type(), field.data_type()) {
         (Some(LogicalType::Variant(_)), _, DataType::Struct(_)) => Reading::Variant,
-        (Some(LogicalType::Geometry(_) | LogicalType::Geography(_)), _, DataType::Binary | DataType::LargeBinary) => {
-            Reading::Geometry
-        }
-        (Some(LogicalType::Time(time)), _, DataType::Time32(_) | DataType::Time64(_)) if time.is_adjusted_to_u_t_c => {
-            Reading::Tagged("TIME WITH TIME ZONE")
-        }
-        (Some(LogicalType::Uuid), _, DataType::FixedSizeBinary(16)) if !tagged => Reading::Tagged("UUID"),
-        (Some(LogicalType::Json), _, DataType::Utf8) if !tagged => Reading::Tagged("JSON"),
-        (None, ConvertedType::JSON, DataType::Utf8) if !tagged => Reading::Tagged("JSON"),
+        (Some(LogicalType::Geometry(_) | LogicalType::Geography(_)), ..) if bytes => Reading::Geometry,
         (None, ConvertedType::TIMESTAMP_MICROS | ConvertedType::TIMESTAMP_MILLIS, DataType::Timestamp(_, Some(_))) => {
             Reading::Naive
         }
-        (None, ConvertedType::NONE, DataType::Binary | DataType::LargeBinary) if binary_as_string => Reading::Text,
+        (None, ConvertedType::NONE, _) if bytes && binary_as_string => Reading::Text,
+        // A list repeats its only member, which holds the item; a column may also be repeated itself.
+        (_, ConvertedType::LIST, DataType::List(item)) if !group.is_primitive() => {
+            let items =
+                group.get_fields().first().filter(|items| !items.is_primitive() && items.get_fields().len() == 1);
+            tag(item, items.map_or(group, |items| &items.get_fields()[0]))
+        }
+        (_, _, DataType::List(item)) if group.is_primitive() => tag(item, group),
+        _ => tag(field, group),
+    }
+}
+
+/// The name of a primitive type that Arrow does not tell.
+fn tag(field: &FieldRef, primitive: &Type) -> Reading {
+    let info = primitive.get_basic_info();
+    if !primitive.is_primitive() || field.metadata().contains_key(TYPE_KEY) {
+        return Reading::Plain;
+    }
+    match (info.logical_type_ref(), info.converted_type(), field.data_type()) {
+        (Some(LogicalType::Time(time)), _, DataType::Time32(_) | DataType::Time64(_)) if time.is_adjusted_to_u_t_c => {
+            Reading::Tagged("TIME WITH TIME ZONE")
+        }
+        (Some(LogicalType::Uuid), _, DataType::FixedSizeBinary(16)) => Reading::Tagged("UUID"),
+        (Some(LogicalType::Json), _, DataType::Utf8) | (None, ConvertedType::JSON, DataType::Utf8) => {
+            Reading::Tagged("JSON")
+        }
         _ => Reading::Plain,
     }
 }
