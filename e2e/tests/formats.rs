@@ -253,7 +253,8 @@ fn a_file_that_is_cut_off_is_named() {
     world.put("t/cut.parquet", file[..file.len() / 2].to_vec());
     world.put("t/tiny.parquet", &b"PAR1"[..]);
     let mut overwritten = file;
-    overwritten[100..2_000].fill(0xEE);
+    // The header of the first page; values themselves have no checksum here.
+    overwritten[4..24].fill(0xEE);
     world.put("u/overwritten.parquet", overwritten);
     for (sql, name) in [
         ("SELECT * FROM 's3://lake/t/cut.parquet'", "t/cut.parquet"),

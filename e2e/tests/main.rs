@@ -10,6 +10,7 @@ mod harness;
 mod bad_keys;
 mod checks;
 mod cli;
+mod compatible;
 mod crashes;
 mod cursor;
 mod deliveries;

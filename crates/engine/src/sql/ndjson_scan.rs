@@ -302,7 +302,8 @@ impl<'a> Pieces<'a> {
 
     async fn next(&mut self) -> EngineResult<Option<Vec<u8>>> {
         let failed = |error: tapline_csv::CsvError, url: &str| {
-            carry(Error::new(codes::FILE_005, format!("reading {url}")).because(error))
+            let error = Error::new(codes::FILE_005, format!("reading {url}")).because(error);
+            carry(error.hint("make sure the file is complete, and compressed as its name or its first bytes say"))
         };
         loop {
             if self.chunk.is_empty() && !self.holds_more {
