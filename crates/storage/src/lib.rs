@@ -2,6 +2,7 @@
 //! Not here: SQL, schemas and the reading of formats (the engine).
 //! Called by the engine for every run, and by the commands that check or describe a source.
 
+mod cache;
 mod check;
 mod client;
 mod config;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use object_store::aws::AwsCredential;
 use tapline_core::{Error, Result, codes};
 
+use crate::cache::RangeCache;
 use crate::client::{Client, Pin, Traffic};
 use crate::config::S3SourceConfig;
 use crate::failure::Failure;
@@ -45,6 +46,7 @@ pub struct S3Source {
 struct Inner {
     config: S3SourceConfig,
     client: Client,
+    cache: RangeCache,
 }
 
 impl S3Source {
@@ -56,7 +58,7 @@ impl S3Source {
             return Err(rest.iter().fold(error, Error::hint));
         }
         let client = Client::new(&config, options)?;
-        Ok(Self { inner: Arc::new(Inner { config, client }) })
+        Ok(Self { inner: Arc::new(Inner { config, client, cache: RangeCache::default() }) })
     }
 
     /// The settings.
@@ -99,6 +101,10 @@ impl S3Source {
     /// Requests and bytes so far.
     pub fn traffic(&self) -> Traffic {
         self.client().traffic()
+    }
+
+    pub(crate) fn cache(&self) -> &RangeCache {
+        &self.inner.cache
     }
 
     pub(crate) fn client(&self) -> &Client {

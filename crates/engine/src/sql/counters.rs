@@ -10,6 +10,9 @@ use tapline_core::{SourceReject, SourceRowCounts};
 /// How many rejected lines are kept with their reasons; the count goes on beyond it.
 const KEPT_REJECTS: usize = 10_000;
 
+/// Files whose additional columns are told.
+const TOLD_FILES: usize = 10;
+
 /// Counters of one statement, shared by all its scans.
 ///
 /// A file that the statement names twice is read twice, but its lines are lines of the source once: counts are kept
@@ -25,12 +28,28 @@ struct Inner {
     opened: HashSet<String>,
     rejects: Vec<SourceReject>,
     rejected_files: HashSet<String>,
+    /// Files with columns that the table lacks.
+    wider_files: HashSet<String>,
 }
 
 impl ScanCounters {
     /// Notes that a file is being read.
     pub fn open(&self, file: &str) {
         self.inner.lock().opened.insert(file.to_owned());
+    }
+
+    /// Tells of columns of a file that the table lacks, once, and for the first files only.
+    pub fn note_extra(&self, file: &str, columns: &[String]) {
+        if columns.is_empty() {
+            return;
+        }
+        let mut inner = self.inner.lock();
+        if inner.wider_files.len() < TOLD_FILES && inner.wider_files.insert(file.to_owned()) {
+            let columns = columns.join("\", \"");
+            tracing::warn!(
+                "{file} has columns that the files before it lack, which are not read without union_by_name: \"{columns}\""
+            );
+        }
     }
 
     /// Sets how many rows and rejected lines a scan of `file` has seen so far.

@@ -195,6 +195,7 @@ impl FileScan {
         }
         decompressor.finish().map_err(damaged)?;
         decoder.finish().map_err(|error| self.decode_error(error))?;
+        self.table.counters.note_extra(&file.url, decoder.extra_columns());
         self.drain(file, &mut decoder, &mut progress, sender).await
     }
 
@@ -297,5 +298,11 @@ pub(crate) fn csv_error(error: CsvError) -> Error {
         CsvError::Argument { .. } => codes::SQL_005,
         _ => codes::FILE_002,
     };
-    Error::new(code, error.to_string())
+    let mapped = Error::new(code, error.to_string());
+    match error {
+        CsvError::MissingColumn { .. } => mapped
+            .hint("read the files with union_by_name = true, which fills missing columns with NULL")
+            .hint("or name only files that share their columns"),
+        _ => mapped,
+    }
 }

@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor,
-    UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query,
+    TableAlias, TableFactor, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use serde_json::{Map, Value as Json};
 use tapline_core::{Error, Result, codes};
@@ -191,10 +191,31 @@ fn literal(function: &str, expression: &Expr) -> Result<Json> {
                 .map(|field| Ok((field.key.value.clone(), literal(function, &field.value)?)))
                 .collect::<Result<_>>()?,
         ),
+        Expr::Function(call) => named_members(function, call)?.ok_or_else(problem)?,
         Expr::Nested(inner) => literal(function, inner)?,
         Expr::Identifier(word) => Json::String(word.value.clone()),
         _ => return Err(problem()),
     })
+}
+
+/// The members of `struct_pack(name := value, …)`; `None` for any other call.
+fn named_members(function: &str, call: &Function) -> Result<Option<Json>> {
+    let FunctionArguments::List(list) = &call.args else { return Ok(None) };
+    if !call.name.to_string().eq_ignore_ascii_case("struct_pack") {
+        return Ok(None);
+    }
+    let mut members = Map::new();
+    for argument in &list.args {
+        let (name, value) = match argument {
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => (name, value),
+            FunctionArg::ExprNamed { name: Expr::Identifier(name), arg: FunctionArgExpr::Expr(value), .. } => {
+                (name, value)
+            }
+            _ => return Ok(None),
+        };
+        members.insert(name.value.clone(), literal(function, value)?);
+    }
+    Ok(Some(Json::Object(members)))
 }
 
 #[cfg(test)]
@@ -224,13 +245,14 @@ mod tests {
     #[test]
     fn reader_functions_keep_their_options() {
         let (found, _) = references(
-            "SELECT * FROM read_csv(['s3://b/a*.csv', 's3://b/c.csv'], delim = ';', header := true, skip=2, columns={'id': 'BIGINT'})",
+            "SELECT * FROM read_csv(['s3://b/a*.csv', 's3://b/c.csv'], delim = ';', header := true, skip=2, columns={'id': 'BIGINT'}, \
+             types = struct_pack(id := 'BIGINT'))",
         );
         assert_eq!(found[0].reader, Some(FileFormat::Csv));
         assert_eq!(found[0].patterns.len(), 2);
         assert_eq!(
             Json::Object(found[0].options.clone()),
-            serde_json::json!({"delim": ";", "header": true, "skip": 2, "columns": {"id": "BIGINT"}})
+            serde_json::json!({"delim": ";", "header": true, "skip": 2, "columns": {"id": "BIGINT"}, "types": {"id": "BIGINT"}})
         );
     }
 

@@ -11,7 +11,8 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::{Column, ScalarValue, TableReference};
+use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -20,19 +21,20 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as EngineStatement;
-use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::ast::{self, Statement};
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
-use tapline_core::{Error, FileCounts, Result, SourceReject, SourceRowCounts};
+use tapline_core::{Error, FileCounts, Result, SourceReject, SourceRowCounts, codes};
 use tapline_csv::{CsvOptions, TableFormat};
-use tapline_storage::{FileEntry, FileFormat, Manifest};
+use tapline_storage::{FileEntry, Manifest};
 
 use super::counters::ScanCounters;
 use super::errors::{Widened, blamed_name, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
+use super::reader_options::{ReaderOptions, common_arguments};
 use super::references::{Reference, replace_references};
-use super::table::{FileTable, Known, TableKind};
-use super::{names, parse};
+use super::table::{Description, FileTable, Known, TableKind};
+use super::{hidden, names, parse, prune};
 
 /// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
 const SCAN_PARTITIONS: usize = 8;
@@ -115,17 +117,22 @@ impl Session {
             });
             table_name(index)
         })?;
+        let hidden = hidden::named(&mut query);
+        let listed = self.files(&query, &references, &hidden, pins).await?;
         let context = self.context();
         let counters = Arc::new(ScanCounters::default());
         let mut tables = Vec::with_capacity(references.len());
         let mut sniffed = Vec::new();
-        for (index, reference) in references.iter().enumerate() {
+        for (index, (reference, files)) in references.iter().zip(listed).enumerate() {
             if reference.sniff {
-                sniffed.push((table_name(index), self.sniff(reference).await?));
+                sniffed.push((table_name(index), self.sniff(reference, &files).await?));
                 continue;
             }
             let key = key_of(reference);
-            let table = self.table(table_name(index), &key, reference, pins, &context, &counters).await?;
+            let description = self.description(reference, &hidden, pins)?;
+            let state = context.state();
+            let table =
+                FileTable::describe(table_name(index), files, description, &state, Arc::clone(&counters)).await?;
             pins.files.insert(key.clone(), table.files.clone());
             if let TableKind::Csv { format, settled: false, .. } = &table.kind {
                 pins.formats.insert(key.clone(), format.clone());
@@ -142,10 +149,12 @@ impl Session {
         let schemas = providers.iter().map(|(name, table)| (name.clone(), table.schema())).collect();
         for (name, table) in providers {
             context
-                .register_table(datafusion::common::TableReference::bare(name.as_str()), table)
+                .register_table(TableReference::bare(name.as_str()), table)
                 .map_err(|error| from_datafusion(&error, "planning the SQL", &shown))?;
         }
         names::apply(&mut query, &schemas);
+        let hidden = tables.iter().map(|(_, table)| (table.name.as_str(), table.hidden.as_slice())).collect();
+        hidden::hide(&mut query, &hidden);
         let statement = EngineStatement::Statement(Box::new(Statement::Query(query)));
         let plan = context
             .state()
@@ -190,7 +199,8 @@ impl Session {
         let mut digests = Vec::with_capacity(references.len());
         let mut files = FileCounts::default();
         for reference in &references {
-            let found = resolve(&self.access, &self.stores, reference).await?;
+            let (options, _) = ReaderOptions::read(reference)?;
+            let found = resolve(&self.access, &self.stores, reference, &options).await?;
             files.listed += found.listed;
             files.skipped += found.skipped;
             digests.push(format!("{}={}", key_of(reference), found.digest));
@@ -198,25 +208,80 @@ impl Session {
         Ok(Listing { digest: digests.join("\n"), files })
     }
 
-    async fn table(
+    /// The files of each reference: those that `pins` hold, else a new listing without the files that the statement
+    /// cannot want rows of.
+    async fn files(
         &self,
-        name: String,
-        key: &str,
-        reference: &Reference,
+        query: &ast::Query,
+        references: &[Reference],
+        hidden: &[&'static str],
         pins: &Pins,
-        context: &SessionContext,
-        counters: &Arc<ScanCounters>,
-    ) -> Result<FileTable> {
-        let files = match pins.files.get(key) {
-            Some(files) => files.clone(),
-            None => resolve(&self.access, &self.stores, reference).await?,
-        };
-        let options = self.csv_options(reference)?;
-        let known = match pins.formats.get(key) {
+    ) -> Result<Vec<TableFiles>> {
+        let mut listed = Vec::with_capacity(references.len());
+        for reference in references {
+            listed.push(match pins.files.get(&key_of(reference)) {
+                Some(files) => files.clone(),
+                None => {
+                    let Description { reader, .. } = self.description(reference, hidden, pins)?;
+                    resolve(&self.access, &self.stores, reference, &reader).await?
+                }
+            });
+        }
+        let may_be_pruned = |files: &TableFiles| files.files.len() > 1 && !files.partition_fields.is_empty();
+        if listed.iter().any(may_be_pruned)
+            && let Err(error) = self.prune(query, references, hidden, &mut listed).await
+        {
+            tracing::debug!("every file is read: {}", error.full_message());
+        }
+        Ok(listed)
+    }
+
+    /// Leaves out files by their names and folders. The statement is planned over the first file of each table for that, and
+    /// once more over those that stay.
+    async fn prune(
+        &self,
+        query: &ast::Query,
+        references: &[Reference],
+        hidden: &[&'static str],
+        listed: &mut [TableFiles],
+    ) -> Result<()> {
+        let failed = |error: DataFusionError| from_datafusion(&error, "planning the SQL", &[]);
+        let context = self.context();
+        let state = context.state();
+        let mut schemas = HashMap::new();
+        for (index, (reference, files)) in references.iter().zip(listed.iter()).enumerate() {
+            let mut files = files.clone();
+            files.files.truncate(1);
+            let description = self.description(reference, hidden, &Pins::default())?;
+            let counters = Arc::new(ScanCounters::default());
+            let table = FileTable::describe(table_name(index), files, description, &state, counters).await?;
+            schemas.insert(table.name.clone(), Arc::clone(&table.schema));
+            context.register_table(TableReference::bare(table_name(index)), Arc::new(table)).map_err(failed)?;
+        }
+        let mut query = query.clone();
+        names::apply(&mut query, &schemas);
+        let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
+        let plan = state.statement_to_plan(statement).await.map_err(failed)?;
+        let scans = prune::scan_filters(&state.optimize(&plan).map_err(failed)?).map_err(failed)?;
+        for (index, files) in listed.iter_mut().enumerate() {
+            let name = table_name(index);
+            if let Some(filters) = scans.get(&name) {
+                prune::keep_wanted(files, filters, &name, &state).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How the files of a reference are read.
+    fn description(&self, reference: &Reference, hidden: &[&'static str], pins: &Pins) -> Result<Description> {
+        let (reader, of_csv) = ReaderOptions::read(reference)?;
+        let csv = self.csv_options(&of_csv)?;
+        let key = key_of(reference);
+        let known = match pins.formats.get(&key) {
             Some(format) => Known::Format(format.clone()),
-            None => pins.earlier.get(key).map_or(Known::Nothing, |earlier| Known::Types(earlier.clone())),
+            None => pins.earlier.get(&key).map_or(Known::Nothing, |earlier| Known::Types(earlier.clone())),
         };
-        FileTable::describe(name, files, options, known, &context.state(), Arc::clone(counters)).await
+        Ok(Description { reader: ReaderOptions { hidden: hidden.to_vec(), ..reader }, csv, known })
     }
 
     /// The columns of some files of a listing, and how they are read.
@@ -226,11 +291,13 @@ impl Session {
         files: &[FileEntry],
     ) -> Result<(SchemaRef, TableKind)> {
         let part = Manifest { files: files.to_vec(), ..manifest.clone() };
-        let files = pin_manifest(&self.access, &self.stores, part)?;
-        let options = self.source_options();
+        let reader = ReaderOptions::default();
+        let files = pin_manifest(&self.access, &self.stores, part, &reader)?;
+        let description =
+            Description { reader, csv: self.csv_options(&serde_json::Map::new())?, known: Known::Nothing };
         let state = self.context().state();
         let counters = Arc::new(ScanCounters::default());
-        let table = FileTable::describe(table_name(0), files, options, Known::Nothing, &state, counters).await?;
+        let table = FileTable::describe(table_name(0), files, description, &state, counters).await?;
         Ok((Arc::clone(&table.schema), table.kind))
     }
 
@@ -243,28 +310,23 @@ impl Session {
     }
 
     /// What is detected in a CSV file, as a table of one row.
-    async fn sniff(&self, reference: &Reference) -> Result<Arc<dyn TableProvider>> {
-        let files = resolve(&self.access, &self.stores, reference).await?;
-        let batch = super::table::sniff(&files, &self.source_options(), &reference.options).await?;
+    async fn sniff(&self, reference: &Reference, files: &TableFiles) -> Result<Arc<dyn TableProvider>> {
+        let batch = super::table::sniff(files, &self.source_options(), &reference.options).await?;
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
         Ok(Arc::new(table.map_err(|error| from_datafusion(&error, "planning the SQL", &[]))?))
     }
 
     /// The source's CSV settings, overlaid with the arguments of the reader function.
-    fn csv_options(&self, reference: &Reference) -> Result<CsvOptions> {
+    fn csv_options(&self, arguments: &serde_json::Map<String, serde_json::Value>) -> Result<CsvOptions> {
         let base = self.source_options();
-        if reference.options.is_empty() {
+        if arguments.is_empty() {
             return Ok(base);
         }
-        if reference.reader != Some(FileFormat::Csv) {
-            let names: Vec<&str> = reference.options.keys().map(String::as_str).collect();
-            return Err(Error::new(
-                tapline_core::codes::SQL_013,
-                format!("planning the SQL: the argument {} of the reader function is not supported", names.join(", ")),
-            ));
-        }
-        base.with_arguments(&reference.options)
-            .map_err(|error| super::csv_scan::csv_error(error).context("planning the SQL"))
+        base.with_arguments(arguments).map_err(|error| {
+            super::csv_scan::csv_error(error)
+                .context("planning the SQL")
+                .hint(format!("arguments of every reader function: {}", common_arguments()))
+        })
     }
 
     /// A fresh session of the query engine over this sandbox's stores.
@@ -274,6 +336,8 @@ impl Session {
             .with_batch_size(self.limits.batch_rows)
             .with_information_schema(false);
         let options = config.options_mut();
+        // Scans are as parallel as files and latency allow; dealing their rows out anew would only lose the files' order.
+        options.optimizer.enable_round_robin_repartition = false;
         options.sql_parser.enable_ident_normalization = false;
         options.sql_parser.map_string_types_to_utf8view = false;
         options.sql_parser.default_null_ordering = "nulls_last".to_owned();
@@ -299,7 +363,7 @@ fn table_name(index: usize) -> String {
 }
 
 fn key_of(reference: &Reference) -> String {
-    let reader = reference.reader.map_or("", |reader| reader.name());
+    let reader = reference.reader.map_or("", tapline_storage::FileFormat::name);
     let options = serde_json::Value::Object(reference.options.clone());
     let sniff = if reference.sniff { "|sniff" } else { "" };
     format!("{}|{reader}|{options}{sniff}", reference.patterns.join("|"))
@@ -434,7 +498,7 @@ impl Query {
         match reason {
             None => Ok(()),
             Some(reason) => Err(Error::new(
-                tapline_core::codes::SYNC_008,
+                codes::SYNC_008,
                 format!("`deletes: propagate` needs a model whose rows are determined, and {reason}"),
             )
             .hint("order by columns that are unique together, or take `deletes: propagate` out of the sync")),
