@@ -8,6 +8,7 @@ pub(crate) mod errors;
 pub(crate) mod execute;
 pub(crate) mod files;
 pub(crate) mod from_first;
+mod functions;
 pub(crate) mod locate;
 pub(crate) mod names;
 mod parse;
@@ -18,6 +19,7 @@ pub(crate) mod table;
 pub use errors::Widened;
 pub use execute::{BatchVisitor, execute};
 pub use files::{Access, TableFile, TableFiles};
+pub use functions::{FunctionEntry, Support, function_reference};
 pub use session::{BatchStream, Limits, Pins, Query, ScanReport, Session, StreamError};
 pub use table::{FileTable, TableKind};
 

@@ -31,7 +31,7 @@ use super::errors::{Widened, blamed_name, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
 use super::references::{Reference, replace_references};
 use super::table::{FileTable, Known, TableKind};
-use super::{names, parse};
+use super::{functions, names, parse};
 
 /// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
 const SCAN_PARTITIONS: usize = 8;
@@ -281,7 +281,9 @@ impl Session {
             .build();
         // Bound once, so that a scan that starts again sees the same clock.
         state.execution_props_mut().query_execution_start_time = Some(self.started);
-        SessionContext::new_with_state(state)
+        let context = SessionContext::new_with_state(state);
+        functions::register(&context);
+        context
     }
 }
 
