@@ -9,6 +9,7 @@ pub(crate) mod errors;
 pub(crate) mod execute;
 pub(crate) mod files;
 pub(crate) mod from_first;
+mod functions;
 mod geometry;
 mod guard;
 mod hidden;
@@ -30,6 +31,7 @@ mod variant;
 pub use errors::Widened;
 pub use execute::{BatchVisitor, execute};
 pub use files::{Access, TableFile, TableFiles};
+pub use functions::{FunctionEntry, Support, function_reference};
 pub use session::{BatchStream, Limits, Pins, Query, ScanReport, Session, StreamError};
 pub use table::{FileTable, TableKind};
 

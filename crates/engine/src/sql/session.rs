@@ -34,7 +34,7 @@ use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
 use super::reader_options::{ReaderOptions, common_arguments};
 use super::references::{Reference, replace_references};
 use super::table::{Description, FileTable, Known, TableKind};
-use super::{hidden, names, parse, prune};
+use super::{functions, hidden, names, parse, prune};
 
 /// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
 const SCAN_PARTITIONS: usize = 8;
@@ -350,7 +350,9 @@ impl Session {
             .build();
         // Bound once, so that a scan that starts again sees the same clock.
         state.execution_props_mut().query_execution_start_time = Some(self.started);
-        SessionContext::new_with_state(state)
+        let context = SessionContext::new_with_state(state);
+        functions::register(&context);
+        context
     }
 }
 
