@@ -3,7 +3,7 @@
 //! Called when such a query is joined.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchemaRef, Result};
+use datafusion::common::{Column, Result};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{
@@ -13,11 +13,11 @@ use datafusion::logical_expr::{
 
 /// A plan without outer columns and the conditions that take their place, where it is a LIMIT over rows that equal outer
 /// columns; else the plan as it is and no conditions.
-pub(super) fn pulled_up(plan: LogicalPlan, outer: &DFSchemaRef) -> Result<(LogicalPlan, Vec<Expr>)> {
+pub(super) fn pulled_up(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<Expr>)> {
     let LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) = &plan else { return Ok((plan, Vec::new())) };
     let Some(limited) = Limited::of(input.as_ref().clone())? else { return Ok((plan, Vec::new())) };
     let width = input.schema().fields().len();
-    let (rewritten, keys) = limited.grouped(outer)?;
+    let (rewritten, keys) = limited.grouped()?;
     let aliased = LogicalPlanBuilder::from(rewritten).alias(alias.clone())?.build()?;
     let conditions = keys
         .into_iter()
@@ -36,8 +36,6 @@ struct Limited {
     fetch: Option<usize>,
     order: Vec<datafusion::logical_expr::SortExpr>,
     list: Vec<Expr>,
-    /// Whether the order is over the list rather than over what the list is made of.
-    sorted_above: bool,
     filter: Filter,
 }
 
@@ -65,7 +63,6 @@ impl Limited {
         {
             upper = Some(expr.clone());
             order.clone_from(terms);
-            sorted_above = true;
             node = input.as_ref().clone();
         }
         let LogicalPlan::Projection(Projection { expr, input, .. }) = node else { return Ok(None) };
@@ -84,12 +81,11 @@ impl Limited {
         if list.iter().any(Expr::contains_outer) || filter.input.exists(|node| Ok(node.contains_outer_reference()))? {
             return Ok(None);
         }
-        Ok(Some(Self { skip, fetch, order, list, sorted_above, filter: filter.clone() }))
+        Ok(Some(Self { skip, fetch, order, list, filter: filter.clone() }))
     }
 
     /// The first rows for each combination of the inner sides, followed by those; and the outer sides.
-    fn grouped(self, outer: &DFSchemaRef) -> Result<(LogicalPlan, Vec<Expr>)> {
-        let _ = (outer, self.sorted_above);
+    fn grouped(self) -> Result<(LogicalPlan, Vec<Expr>)> {
         let (mut inner, mut outer_sides, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for conjunct in split_conjunction_owned(self.filter.predicate) {
             if !conjunct.contains_outer() {
@@ -150,7 +146,7 @@ fn inlined(expr: Expr, list: &[Expr]) -> Result<Expr> {
 }
 
 /// Outer columns as columns of what stands left.
-fn strip(expr: Expr) -> Result<Expr> {
+pub(super) fn strip(expr: Expr) -> Result<Expr> {
     expr.transform(|expr| {
         Ok(match expr {
             Expr::OuterReferenceColumn(_, column) => Transformed::yes(Expr::Column(column)),

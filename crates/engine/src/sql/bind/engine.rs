@@ -64,6 +64,11 @@ impl<'a> Engine<'a> {
         name
     }
 
+    /// A plan by its name.
+    pub(super) fn registered(&self, name: &str) -> Option<LogicalPlan> {
+        self.relations.0.lock().get(name).cloned()
+    }
+
     fn planner(&self) -> SqlToRel<'_, Self> {
         let options = ParserOptions::new()
             .with_parse_float_as_decimal(true)

@@ -85,8 +85,11 @@ impl Binder<'_> {
                 let default = name.0.last().map_or_else(String::new, part_text);
                 Ok(alone(self.scope(plan, alias, &default)?))
             }
-            TableFactor::Table { name, alias, args: Some(arguments), with_ordinality, .. } => {
-                self.table_function(&name, arguments.args, alias, with_ordinality, left, outer, env)
+            TableFactor::Table { name, alias, args: Some(arguments), with_ordinality, sample, .. } => {
+                let mut relation =
+                    self.table_function(&name, arguments.args, alias, with_ordinality, left, outer, env)?;
+                relation.scope.plan = self.sampled(relation.scope.plan, sample)?;
+                Ok(relation)
             }
             TableFactor::Function { name, args, alias, with_ordinality, .. } => {
                 self.table_function(&name, args, alias, with_ordinality, left, outer, env)
@@ -155,7 +158,6 @@ impl Binder<'_> {
                 table: table.clone(),
                 name: field.name().clone(),
                 expr: ast::column(&qualifier, field.name()),
-                field: field.clone(),
                 visible: true,
                 merged: None,
             })
@@ -210,7 +212,14 @@ impl Binder<'_> {
             builder.filter(random().lt(lit(size / 100.0)))
         } else {
             let rows = text.parse::<usize>().map_err(|_| invalid())?;
-            builder.sort_with_limit([random().sort(true, false)], Some(rows))
+            // The numbers are a column, so that there is one for each row even where no other column is read.
+            let columns: Vec<EngineExpr> = builder.schema().columns().into_iter().map(EngineExpr::Column).collect();
+            let number = self.unique("random");
+            let order = EngineExpr::Column(datafusion::common::Column::new_unqualified(number.clone()));
+            builder
+                .project(columns.iter().cloned().chain([random().alias(number)]))
+                .and_then(|builder| builder.sort_with_limit([order.sort(true, false)], Some(rows)))
+                .and_then(|builder| builder.project(columns))
         };
         self.told(plan.and_then(LogicalPlanBuilder::build))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion::common::{JoinType, Spans};
 use datafusion::logical_expr::builder::subquery_alias;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, Subquery, SubqueryAlias, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, SubqueryAlias, lit};
 use datafusion::sql::sqlparser::ast::JoinConstraint;
 use tapline_core::Result;
 
@@ -28,6 +28,12 @@ impl Binder<'_> {
         if !matches!(kind, JoinType::Inner | JoinType::Left) {
             return Err(unsupported("this join with LATERAL"));
         }
+        if matches!(constraint, JoinConstraint::None)
+            && let Some(plan) = self.told(computed(&left.plan, &right.plan))?
+        {
+            let columns = left.columns.into_iter().chain(right.columns).collect();
+            return Ok(Scope { columns, plan, used: left.used });
+        }
         let (columns, condition) = self.constraint(&left, &right, kind, constraint)?;
         let both = Scope { columns, plan: self.pair(&left, &right)?, used: Rc::default() };
         let condition = match condition {
@@ -37,7 +43,7 @@ impl Binder<'_> {
         };
         let condition = condition.map(|condition| self.engine_expr(condition, &both)).transpose()?;
         let conditions = condition.map_or_else(|| vec![lit(true)], conjuncts);
-        let (right_plan, added) = self.told(super::decorrelate::pulled_up(right.plan, left.schema()))?;
+        let (right_plan, added) = self.told(super::decorrelate::pulled_up(right.plan))?;
         let conditions = conditions.into_iter().chain(added.clone()).collect::<Vec<_>>();
         let right_plan = if added.is_empty() { self.told(correlated(right_plan))? } else { right_plan };
         let plan = LogicalPlanBuilder::from(left.plan).join_on(right_plan, kind, conditions);
@@ -55,4 +61,19 @@ fn correlated(plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
         LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) => subquery_alias(subquery(input), alias),
         plan => Ok(subquery(Arc::new(plan))),
     }
+}
+
+/// `LATERAL (SELECT expressions)` is more columns of each row.
+fn computed(left: &LogicalPlan, right: &LogicalPlan) -> datafusion::error::Result<Option<LogicalPlan>> {
+    let LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) = right else { return Ok(None) };
+    let LogicalPlan::Projection(projection) = input.as_ref() else { return Ok(None) };
+    if !matches!(projection.input.as_ref(), LogicalPlan::EmptyRelation(empty) if empty.produce_one_row) {
+        return Ok(None);
+    }
+    let mut exprs: Vec<Expr> = left.schema().columns().into_iter().map(Expr::Column).collect();
+    for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
+        let own = super::decorrelate::strip(expr.clone().unalias())?;
+        exprs.push(own.alias_qualified(Some(alias.clone()), field.name()));
+    }
+    LogicalPlanBuilder::from(left.clone()).project(exprs)?.build().map(Some)
 }

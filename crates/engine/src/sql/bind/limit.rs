@@ -4,7 +4,6 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlan, LogicalPlanBuilder, cast, lit};
@@ -54,7 +53,6 @@ impl Binder<'_> {
             datafusion::functions_aggregate::count::count_udaf(),
             vec![lit(1_i64)],
         ));
-        let _ = count;
         let column = |name: &str| EngineExpr::Column(datafusion::common::Column::new_unqualified(name));
         let double = |name: &str| cast(column(name), DataType::Float64);
         let last = datafusion::functions::expr_fn::floor(double(&total) * lit(percent) / lit(100.0)) + lit(skip as f64);

@@ -24,6 +24,7 @@ mod limit;
 mod naming;
 mod operators;
 mod pivot;
+mod predicates;
 mod query;
 mod recursive;
 mod scope;

@@ -40,7 +40,7 @@ fn text(expr: &Expr) -> String {
         Expr::Value(ValueWithSpan { value, .. }) => match value {
             Value::Boolean(true) => "CAST('t' AS BOOLEAN)".to_owned(),
             Value::Boolean(false) => "CAST('f' AS BOOLEAN)".to_owned(),
-            Value::Number(number, _) => number.replace('_', ""),
+            Value::Number(number, _) => number_text(number),
             other => other.to_string(),
         },
         Expr::BinaryOp { left, op, right } => {
@@ -54,6 +54,9 @@ fn text(expr: &Expr) -> String {
             }
         }
         Expr::UnaryOp { op: UnaryOperator::Not, expr } => format!("(NOT {})", text(expr)),
+        Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr } => format!("~({})", text(expr)),
+        Expr::IsDistinctFrom(left, right) => format!("({} IS DISTINCT FROM {})", text(left), text(right)),
+        Expr::IsNotDistinctFrom(left, right) => format!("({} IS NOT DISTINCT FROM {})", text(left), text(right)),
         Expr::UnaryOp { op, expr } => match expr.as_ref() {
             Expr::Value(_) => format!("{op}{}", text(expr)),
             _ => format!("{op}({})", text(expr)),
@@ -133,14 +136,43 @@ fn text(expr: &Expr) -> String {
                     other => other.to_string(),
                 })
                 .collect();
+            let name = match name.as_str() {
+                "coalesce" | "ifnull" => "COALESCE".to_owned(),
+                "grouping" | "grouping_id" => "GROUPING".to_owned(),
+                "if" if shown.len() == 3 => {
+                    return format!("CASE  WHEN ({}) THEN ({}) ELSE {} END", shown[0], shown[1], shown[2]);
+                }
+                _ => name,
+            };
             let distinct = if arguments.duplicate_treatment.is_some() { "DISTINCT " } else { "" };
             let clauses: String = arguments.clauses.iter().map(|clause| format!(" {clause}")).collect();
             let filter =
                 function.filter.as_ref().map_or_else(String::new, |filter| format!(" FILTER (WHERE {})", text(filter)));
             format!("{}({distinct}{}{clauses}){filter}{over}", quoted(&name), shown.join(", "))
         }
+        Expr::Interval(interval) => match &interval.leading_field {
+            Some(unit) => {
+                let unit = unit.to_string().to_lowercase();
+                let unit = unit.trim_end_matches('s');
+                let whole = if matches!(unit, "hour" | "minute" | "microsecond") { "BIGINT" } else { "INTEGER" };
+                match unit {
+                    "second" | "millisecond" => format!("to_{unit}s(CAST({} AS DOUBLE))", text(&interval.value)),
+                    _ => format!("to_{unit}s(CAST(trunc(CAST({} AS DOUBLE)) AS {whole}))", text(&interval.value)),
+                }
+            }
+            None => format!("CAST({} AS INTERVAL)", text(&interval.value)),
+        },
         Expr::Subquery(query) => format!("({query})"),
         other => other.to_string(),
+    }
+}
+
+/// A number as DuckDB prints it.
+fn number_text(number: &str) -> String {
+    let digits = number.replace('_', "");
+    match digits.parse::<f64>() {
+        Ok(value) if digits.contains(['e', 'E']) && value.abs() < 1e16 => format!("{value:?}"),
+        _ => digits.trim_end_matches('.').to_owned(),
     }
 }
 

@@ -4,11 +4,12 @@
 
 use datafusion::common::Column;
 use datafusion::logical_expr::planner::ContextProvider;
-use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlan, LogicalPlanBuilder, cast};
+use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{Ident, Query, SetExpr, SetOperator, SetQuantifier};
 use tapline_core::{Error, Result, codes};
 
 use super::{Binder, Env};
+use crate::sql::semantics;
 
 impl Binder<'_> {
     pub(super) fn recursive(&self, name: &str, columns: &[Ident], query: Query, env: &Env<'_>) -> Result<LogicalPlan> {
@@ -45,7 +46,7 @@ impl Binder<'_> {
             .zip(start.schema().fields())
             .map(|((qualifier, field), wanted)| {
                 let column = EngineExpr::Column(Column::from((qualifier, field)));
-                cast(column, wanted.data_type().clone()).alias(wanted.name().clone())
+                semantics::cast_to(column, wanted.data_type()).alias(wanted.name().clone())
             })
             .collect();
         let distinct = !matches!(set_quantifier, SetQuantifier::All);

@@ -5,7 +5,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use arrow::datatypes::FieldRef;
 use datafusion::common::DFSchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{Expr, Ident};
@@ -21,7 +20,6 @@ pub(super) struct Column {
     pub(super) name: String,
     /// What stands for it in the planned statement.
     pub(super) expr: Expr,
-    pub(super) field: FieldRef,
     /// Whether `*` and names without a table find it: a column that USING merged into another is hidden.
     pub(super) visible: bool,
     /// What stands for it where USING merged it with another: either side may lack the row.

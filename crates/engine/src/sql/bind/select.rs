@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, Ident, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr, OrderByKind,
+    Distinct, Expr, GroupByExpr, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr, OrderByKind,
     OrderByOptions, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableWithJoins,
     Value, ValueWithSpan, Visit, Visitor,
 };
@@ -16,7 +16,7 @@ use tapline_core::{Error, Result, codes};
 use super::columns::Picked;
 use super::expr::{Names, unsupported};
 use super::naming::{deduplicated, output_name};
-use super::scope::{Scope, same};
+use super::scope::{Found, same};
 use super::{Binder, Env, ast, query, query_of};
 use crate::sql::syntax::{DESCRIBE, PIVOT, SAMPLE, SUMMARIZE, UNPIVOT};
 
@@ -98,6 +98,7 @@ impl Binder<'_> {
             let (picked, explicit) = self.picked(item, names.with_aliases(&aliases), env)?;
             for Picked { expr, name } in picked {
                 let expr = self.expr(expr, names.with_aliases(&aliases), env)?;
+                let expr = self.as_value(expr)?;
                 for (name, expr) in self.unnested_items(name, expr, names.scope)? {
                     if explicit {
                         aliases.push((name.clone(), expr.clone()));
@@ -126,7 +127,7 @@ impl Binder<'_> {
             SelectItem::UnnamedExpr(mut expr) => match self.expanded(&expr, names, env)? {
                 Some(picked) => (picked, false),
                 None => {
-                    let name = output_name(&expr);
+                    let name = own_name(&expr, names).unwrap_or_else(|| output_name(&expr));
                     self.unpack(&mut expr, names, env)?;
                     (vec![Picked { expr, name }], false)
                 }
@@ -410,12 +411,19 @@ fn unparenthesized(expr: Expr) -> Expr {
     }
 }
 
-/// A column of a relation by its bare name.
-pub(super) fn by_name(name: &str) -> Expr {
-    Expr::Identifier(Ident::with_quote('"', name))
-}
-
-/// The names of a scope's visible columns.
-pub(super) fn visible_names(scope: &Scope) -> Vec<String> {
-    scope.visible().map(|column| column.name.clone()).collect()
+/// The name of a column as its relation spells it.
+fn own_name(expr: &Expr, names: Names<'_>) -> Option<String> {
+    let column = match expr {
+        Expr::Identifier(name) => match (names.scope.at(&name.value), names.scope.find(name)) {
+            (Some(column), _) | (None, Ok(Found::Column(column))) => column,
+            _ => return None,
+        },
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [table, name] => names.scope.find_in(&table.value, name)?,
+            _ => return None,
+        },
+        Expr::Nested(inner) => return own_name(inner, names),
+        _ => return None,
+    };
+    Some(column.name.clone())
 }

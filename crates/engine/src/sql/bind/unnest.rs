@@ -77,25 +77,28 @@ impl Binder<'_> {
         }
         let outer_schema = env.outer_schema();
         let mut exprs: Vec<EngineExpr> = left.schema().columns().into_iter().map(EngineExpr::Column).collect();
+        let mut output = exprs.clone();
+        let mut columns = Vec::with_capacity(lists.len());
         for (name, list) in &lists {
             let list = self.told(self.engine.expr_within(list.clone(), left.schema(), outer_schema.as_ref()))?;
-            exprs.push(list.alias_qualified(Some(qualifier.clone()), name));
+            let elements = EngineColumn::new_unqualified(self.unique("elements"));
+            exprs.push(list.alias(elements.name.clone()));
+            output.push(EngineExpr::Column(elements.clone()).alias_qualified(Some(qualifier.clone()), name));
+            columns.push(elements);
         }
-        let columns = lists.iter().map(|(name, _)| EngineColumn::new(Some(qualifier.clone()), name)).collect();
         let options = UnnestOptions::new().with_preserve_nulls(outer);
         let plan = LogicalPlanBuilder::from(left.plan.clone())
             .project(exprs)
             .and_then(|builder| builder.unnest_columns_with_options(columns, options))
+            .and_then(|builder| builder.project(output))
             .and_then(LogicalPlanBuilder::build);
         let plan = self.told(plan)?;
         let mut all = left.columns.clone();
         for (name, _) in &lists {
-            let field = plan.schema().field_with_qualified_name(&qualifier.as_str().into(), name);
             all.push(Column {
                 table: table.clone(),
                 name: name.clone(),
                 expr: ast::column(&qualifier, name),
-                field: std::sync::Arc::clone(self.told(field)?),
                 visible: true,
                 merged: None,
             });

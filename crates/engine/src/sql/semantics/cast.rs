@@ -65,6 +65,13 @@ impl ScalarUDFImpl for Cast {
     }
 }
 
+/// A cast of an expression to a type.
+pub(crate) fn cast_to(expr: Expr, to: &DataType) -> Expr {
+    let name = tapline_core::values::duckdb_type_name(&types::plain(to.clone()));
+    let function = Arc::new(datafusion::logical_expr::ScalarUDF::new_from_impl(Cast::new(false)));
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr, datafusion::logical_expr::lit(name)]))
+}
+
 /// The value of a cast of a constant; `None` for anything else.
 ///
 /// # Errors

@@ -16,7 +16,8 @@ mod types;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
-pub(crate) use cast::folded;
+pub(crate) use cast::{cast_to, folded};
+pub(crate) use numbers::common_type;
 
 /// Makes the operators known to a session.
 pub(crate) fn register(context: &SessionContext) {

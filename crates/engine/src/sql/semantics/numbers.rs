@@ -54,6 +54,45 @@ pub(super) fn types(operator: Operator, left: &DataType, right: &DataType) -> Op
     })
 }
 
+/// The type that holds the values of both, as DuckDB chooses it for columns of two queries put together; `None` where
+/// there is none.
+pub(crate) fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
+    use DataType as Type;
+    let text = |data_type: &Type| matches!(data_type, Type::Utf8 | Type::LargeUtf8 | Type::Utf8View);
+    match (left, right) {
+        (left, right) if left == right => Some(left.clone()),
+        (Type::Null, other) | (other, Type::Null) => Some(other.clone()),
+        (left, right) if text(left) || text(right) => Some(Type::Utf8),
+        (Type::Boolean, other) | (other, Type::Boolean) if other.is_numeric() => Some(other.clone()),
+        (left, right) if left.is_numeric() && right.is_numeric() => {
+            let (double, single) = (|kind: &Type| *kind == Type::Float64, |kind: &Type| *kind == Type::Float32);
+            match () {
+                () if double(left) || double(right) => Some(Type::Float64),
+                () if single(left) || single(right) => Some(Type::Float32),
+                () if integer(left).is_some() && integer(right).is_some() => common_integer(left, right),
+                () => {
+                    let ((width, scale), (other_width, other_scale)) = (decimal_size(left)?, decimal_size(right)?);
+                    let most = scale.max(other_scale);
+                    let integers =
+                        (i16::from(width) - i16::from(scale)).max(i16::from(other_width) - i16::from(other_scale));
+                    let width = u8::try_from((integers + i16::from(most)).clamp(1, i16::from(WIDEST))).ok()?;
+                    Some(Type::Decimal128(width, most))
+                }
+            }
+        }
+        (Type::Date32, Type::Timestamp(..)) => Some(right.clone()),
+        (Type::Timestamp(..), Type::Date32) => Some(left.clone()),
+        (Type::Timestamp(..), Type::Timestamp(_, Some(_))) => Some(right.clone()),
+        (Type::Timestamp(_, Some(_)), Type::Timestamp(..)) => Some(left.clone()),
+        (Type::Timestamp(..), Type::Timestamp(..)) => Some(super::types::moment(false)),
+        (Type::List(left), Type::List(right)) => {
+            let item = common_type(left.data_type(), right.data_type())?;
+            Some(Type::List(Arc::new(left.as_ref().clone().with_data_type(item).with_nullable(true))))
+        }
+        _ => None,
+    }
+}
+
 /// The integer type that holds the values of both: the larger one, with a sign if one of them has it.
 fn common_integer(left: &DataType, right: &DataType) -> Option<DataType> {
     let (signed, bits) = integer(left)?;

@@ -215,6 +215,7 @@ impl Dialect for Duck {
         let name = match &operator {
             Token::CustomBinaryOperator(name) if !negated => name.clone(),
             Token::Caret if !negated => "**".to_owned(),
+            Token::CaretAt if !negated => "^@".to_owned(),
             Token::Overlap if !negated => "&&".to_owned(),
             Token::DoubleTilde if !negated => "~~".to_owned(),
             Token::ExclamationMarkDoubleTilde if !negated => "!~~".to_owned(),

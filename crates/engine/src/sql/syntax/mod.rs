@@ -42,8 +42,8 @@ pub(crate) const UNPACK: &str = "tapline unpack";
 /// `EXCLUDE …` of a window's frame, first in its PARTITION BY; what is left out follows.
 pub(crate) const FRAME_EXCLUDE: &str = "tapline frame exclude ";
 
-/// Operators in a row that need no parentheses, as deep as DuckDB lets expressions be.
-const CHAIN_LIMIT: usize = 1000;
+/// Operators in a row that need no parentheses.
+const CHAIN_LIMIT: usize = 300;
 
 /// A statement's tokens without blanks and comments, in the parser's words.
 pub(crate) fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>, ParserError> {

@@ -96,7 +96,8 @@ fn star_filters(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     rewritten
 }
 
-/// `FILTER (x)` for `FILTER (WHERE x)`, `AS [NOT] MATERIALIZED (…)` for `AS (…)`, `#1` for the first column.
+/// `FILTER (x)` for `FILTER (WHERE x)`, `AS [NOT] MATERIALIZED (…)` for `AS (…)`, `#1` for the first column,
+/// `E'…'` for a string.
 fn words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut rewritten: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut index = 0;
@@ -116,6 +117,11 @@ fn words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         {
             rewritten.push(name(&format!("#{number}"), current.span));
             index += 2;
+            continue;
+        }
+        if let Token::EscapedStringLiteral(text) = &current.token {
+            rewritten.push(token(Token::SingleQuotedString(text.clone()), current.span));
+            index += 1;
             continue;
         }
         rewritten.push(current.clone());
