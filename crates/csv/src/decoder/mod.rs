@@ -28,8 +28,8 @@ use crate::types::CsvType;
 const BATCH_ROWS: usize = 8192;
 /// A batch ends early when its text reaches this size, so that long values do not pile up.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// Pushed bytes are taken in pieces of this size.
-const PIECE: usize = 1024 * 1024;
+/// Pushed bytes are taken in pieces of this size, the most that is moved to the front of the buffer behind a batch.
+const PIECE: usize = 128 * 1024;
 
 /// Decodes one file of a table.
 ///
@@ -491,7 +491,7 @@ impl Decoder {
         let pending = self.buffer.len() - self.scanned;
         let limit = self.settings.syntax.limit;
         if pending <= limit {
-            if pending > PIECE / 16 {
+            if pending > PIECE / 4 {
                 self.retry_at = self.scanned + (2 * pending).min(limit.saturating_add(1));
             }
             return Ok(false);
