@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor,
-    UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, TableAlias,
+    TableFactor, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use serde_json::{Map, Value as Json};
 use tapline_core::{Error, Result, codes};
@@ -191,6 +191,19 @@ fn literal(function: &str, expression: &Expr) -> Result<Json> {
                 .map(|field| Ok((field.key.value.clone(), literal(function, &field.value)?)))
                 .collect::<Result<_>>()?,
         ),
+        Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case("struct_pack") => {
+            let FunctionArguments::List(list) = &call.args else { return Err(problem()) };
+            let field = |argument: &FunctionArg| match argument {
+                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
+                    Ok((name.value.clone(), literal(function, value)?))
+                }
+                FunctionArg::ExprNamed { name: Expr::Identifier(name), arg: FunctionArgExpr::Expr(value), .. } => {
+                    Ok((name.value.clone(), literal(function, value)?))
+                }
+                _ => Err(problem()),
+            };
+            Json::Object(list.args.iter().map(field).collect::<Result<_>>()?)
+        }
         Expr::Nested(inner) => literal(function, inner)?,
         Expr::Identifier(word) => Json::String(word.value.clone()),
         _ => return Err(problem()),
@@ -232,6 +245,17 @@ mod tests {
             Json::Object(found[0].options.clone()),
             serde_json::json!({"delim": ";", "header": true, "skip": 2, "columns": {"id": "BIGINT"}})
         );
+    }
+
+    #[test]
+    fn structs_are_maps() {
+        let (found, _) = references("FROM read_csv('a.csv', columns = STRUCT_PACK(b := 'INT', a := 'VARCHAR'))");
+        assert_eq!(
+            Json::Object(found[0].options.clone()),
+            serde_json::json!({"columns": {"b": "INT", "a": "VARCHAR"}})
+        );
+        let (found, _) = references("FROM sniff_csv('a.csv')");
+        assert!(found[0].sniff);
     }
 
     #[test]
