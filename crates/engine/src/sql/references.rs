@@ -257,6 +257,17 @@ mod tests {
     }
 
     #[test]
+    fn structs_are_maps() {
+        let (found, _) = references("FROM read_csv('a.csv', columns = STRUCT_PACK(b := 'INT', a := 'VARCHAR'))");
+        assert_eq!(
+            Json::Object(found[0].options.clone()),
+            serde_json::json!({"columns": {"b": "INT", "a": "VARCHAR"}})
+        );
+        let (found, _) = references("FROM sniff_csv('a.csv')");
+        assert!(found[0].sniff);
+    }
+
+    #[test]
     fn references_in_ctes_subqueries_and_unions_are_found() {
         let (found, _) = references(
             "WITH t AS (FROM 's3://b/1.csv') SELECT *, (SELECT max(x) FROM 's3://b/2.csv') FROM t WHERE y IN (SELECT y FROM 's3://b/3.csv') UNION ALL SELECT * FROM 's3://b/4.csv'",
