@@ -178,23 +178,17 @@ fn common_number(one: &DataType, other: &DataType) -> Option<DataType> {
             (false, true) => right.bits.max(left.bits + 1),
             _ => left.bits.max(right.bits),
         };
-        return Some(match (signed, bits) {
-            (true, ..=8) => Int8,
-            (true, ..=16) => Int16,
-            (true, ..=32) => Int32,
-            (true, ..=64) => Int64,
-            (true, _) => Decimal128(20, 0),
-            (false, ..=8) => UInt8,
-            (false, ..=16) => UInt16,
-            (false, ..=32) => UInt32,
-            (false, _) => UInt64,
-        });
+        let widths = [(8, Int8, UInt8), (16, Int16, UInt16), (32, Int32, UInt32), (64, Int64, UInt64)];
+        let fitting = widths.into_iter().find(|(width, ..)| bits <= *width);
+        return Some(
+            fitting.map_or(Decimal128(20, 0), |(_, with_sign, without)| if signed { with_sign } else { without }),
+        );
     }
     let scale = left.scale.max(right.scale);
     let precision = left.before_point.max(right.before_point).checked_add_signed(scale)?;
     match precision {
-        ..=38 => Some(Decimal128(precision, scale)),
-        ..=76 => Some(Decimal256(precision, scale)),
+        0..=38 => Some(Decimal128(precision, scale)),
+        39..=76 => Some(Decimal256(precision, scale)),
         _ => None,
     }
 }
@@ -270,7 +264,7 @@ mod tests {
             (Decimal128(10, 4), Decimal128(8, 0), Some(Decimal128(12, 4))),
             (Decimal128(38, 0), Decimal128(38, 38), Some(DataType::Decimal256(76, 38))),
             (Date32, micros.clone(), Some(micros.clone())),
-            (micros.clone(), Timestamp(TimeUnit::Microsecond, Some("UTC".into())), None),
+            (micros, Timestamp(TimeUnit::Microsecond, Some("UTC".into())), None),
             (Utf8, LargeUtf8, Some(LargeUtf8)),
             (Utf8, Int32, None),
         ] {
