@@ -30,13 +30,13 @@ QUERIES = {
 
 def peer(served: Served):
     """A connection of DuckDB to the endpoint; None where httpfs is not installed."""
-    connection = duckdb.connect()
     try:
-        import duckdb_extension_httpfs  # noqa: F401
-
-        connection.execute("LOAD httpfs")
-    except Exception:  # noqa: BLE001
+        import duckdb_extension_httpfs
+    except ImportError:
         return None
+    package = pathlib.Path(duckdb_extension_httpfs.__file__).parent
+    connection = duckdb.connect()
+    connection.execute(f"LOAD '{next(package.rglob('*.duckdb_extension'))}'")
     host = served.url.removeprefix("http://")
     connection.execute(
         f"CREATE SECRET (TYPE s3, KEY_ID '{served.key}', SECRET '{served.secret}', ENDPOINT '{host}', URL_STYLE 'path', "
