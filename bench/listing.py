@@ -3,11 +3,9 @@
 
   cargo xtask bench listing [KEYS [FOLDERS [DELAY_MS]]]
 """
-import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "shared"))
-from served import Served  # noqa: E402
+from support.served import Served
 
 DEFAULTS = ["1000000", "100", "0"]
 GIVEN = sys.argv[1:]

@@ -12,8 +12,7 @@ import time
 
 import duckdb
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "shared"))
-from served import Served  # noqa: E402
+from support.served import Served
 
 DEFAULTS = ["10000000", "0"]
 GIVEN = sys.argv[1:]

@@ -1,43 +1,29 @@
-//! An endpoint in a process of its own: what the scripts in `bench/` measure against.
-//! Not here: measuring.
-//! Called as `serve KEYS FOLDERS DELAY_MS [FOLDER]`: so many small keys in so many folders, and the files of a folder below
-//! `files/`. Prints its address, key and secret; for each byte of standard input, requests and bytes since the last one;
-//! ends with its standard input.
+//! Serves the files of a folder as an S3 bucket, for benchmarks: `serve BUCKET FOLDER`.
+//! Not here: anything that changes the bucket but `put KEY FILE` on stdin, which replaces an object.
+//! Called by the scripts in `bench/`. Ends with its stdin.
 
-use std::io::{Read, Write};
-use std::time::Duration;
+#![allow(clippy::print_stdout, reason = "stdout tells the address and the keys")]
 
-use tapline_endpoint::{Endpoint, Fault};
+use std::io::BufRead;
+
+use tapline_endpoint::Endpoint;
+
+type Failure = Box<dyn std::error::Error>;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let [keys, folders, delay, folder @ ..] = words.as_slice() else {
-        return Err("serve KEYS FOLDERS DELAY_MS [FOLDER]".into());
-    };
-    let (keys, folders, delay): (u64, u64, u64) = (keys.parse()?, folders.parse()?, delay.parse()?);
-    let endpoint = Endpoint::builder().bucket("lake").start().await?;
-    for key in 0..keys {
-        endpoint.put("lake", &format!("exports/folder={:04}/{key:08}.csv", key % folders.max(1)), "id\n1\n")?;
-    }
-    if let [folder] = folder {
-        endpoint.upload_dir("lake", "files", folder)?;
-    }
-    if delay > 0 {
-        endpoint.inject(Fault::delay(Duration::from_millis(delay)).always());
-    }
+async fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [bucket, folder] = arguments.as_slice() else { return Err("serve BUCKET FOLDER".into()) };
+    let endpoint = Endpoint::builder().bucket(bucket.as_str()).start().await?;
+    endpoint.upload_dir(bucket, "", folder)?;
     let key = endpoint.access_key();
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "{} {} {}", endpoint.url(), key.id, key.secret)?;
-    stdout.flush()?;
-    let mut stdin = std::io::stdin();
-    let mut byte = [0];
-    while stdin.read(&mut byte)? > 0 {
-        let requests = endpoint.requests();
-        let bytes: u64 = requests.iter().map(|request| request.response_bytes).sum();
-        writeln!(stdout, "{} {bytes}", requests.len())?;
-        stdout.flush()?;
-        endpoint.clear_requests();
+    println!("{} {} {}", endpoint.url(), key.id, key.secret);
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        if let ["put", key, file] = line.split_whitespace().collect::<Vec<_>>().as_slice() {
+            endpoint.put_file(bucket, key, file)?;
+            println!("done");
+        }
     }
     Ok(())
 }

@@ -59,12 +59,14 @@ impl ScanCounters {
         *counts = (counts.0.max(rows), counts.1.max(rejected));
     }
 
-    /// Keeps rejected lines of one scan of a file; a second scan of the same file adds nothing.
-    pub fn keep_rejects(&self, file: &str, first_of_scan: bool, rejects: Vec<SourceReject>) {
+    /// Whether no other scan has asked this of a file; a second scan of the same file meets the same rejects.
+    pub fn is_first_to_reject(&self, file: &str) -> bool {
+        self.inner.lock().rejected_files.insert(file.to_owned())
+    }
+
+    /// Keeps rejected lines.
+    pub fn keep_rejects(&self, rejects: Vec<SourceReject>) {
         let mut inner = self.inner.lock();
-        if first_of_scan && !inner.rejected_files.insert(file.to_owned()) {
-            return;
-        }
         let room = KEPT_REJECTS.saturating_sub(inner.rejects.len());
         inner.rejects.extend(rejects.into_iter().take(room));
     }

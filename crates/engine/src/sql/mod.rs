@@ -3,6 +3,7 @@
 //! Called by runs, `query`, `preview`, `discover` and `validate`.
 
 pub(crate) mod counters;
+pub(crate) mod csv_ranges;
 pub(crate) mod csv_scan;
 pub(crate) mod errors;
 pub(crate) mod execute;

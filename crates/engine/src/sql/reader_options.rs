@@ -214,7 +214,7 @@ mod tests {
 
     fn read(reader: FileFormat, options: Json) -> Result<(ReaderOptions, Map<String, Json>)> {
         let Json::Object(options) = options else { panic!("no object") };
-        ReaderOptions::read(&Reference { patterns: Vec::new(), reader: Some(reader), options })
+        ReaderOptions::read(&Reference { patterns: Vec::new(), reader: Some(reader), options, sniff: false })
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Reference {
     pub reader: Option<FileFormat>,
     /// The reader function's other arguments by name.
     pub options: Map<String, Json>,
+    /// Not the rows are wanted but what is detected in the file: `sniff_csv`.
+    pub sniff: bool,
 }
 
 /// Finds every file reference in a statement and puts a table name in its place: `name_of(reference)`.
@@ -77,18 +79,17 @@ fn reference(factor: &TableFactor) -> Result<Option<Reference>> {
             patterns: vec![identifier.value.clone()],
             reader: None,
             options: Map::new(),
+            sniff: false,
         }));
     };
     let function = identifier.value.to_ascii_lowercase();
     let Some(format) = reader_format(&function) else {
         return match function.as_str() {
-            "read_text" | "read_blob" | "glob" | "parquet_metadata" | "parquet_schema" | "sniff_csv" => {
-                Err(Error::new(
-                    codes::SQL_013,
-                    format!("{function}() is not available: a model reads tables from CSV and Parquet files"),
-                )
-                .hint("use read_csv('s3://…') or read_parquet('s3://…')"))
-            }
+            "read_text" | "read_blob" | "glob" | "parquet_metadata" | "parquet_schema" => Err(Error::new(
+                codes::SQL_013,
+                format!("{function}() is not available: a model reads tables from CSV and Parquet files"),
+            )
+            .hint("use read_csv('s3://…') or read_parquet('s3://…')")),
             _ => Ok(None),
         };
     };
@@ -114,12 +115,13 @@ fn reference(factor: &TableFactor) -> Result<Option<Reference>> {
     let patterns = patterns.ok_or_else(|| {
         Error::new(codes::SQL_005, format!("{function}() needs a file: {function}('s3://bucket/key')"))
     })?;
-    Ok(Some(Reference { patterns, reader: Some(format), options }))
+    let sniff = function == "sniff_csv";
+    Ok(Some(Reference { patterns, reader: Some(format), options, sniff }))
 }
 
 fn reader_format(function: &str) -> Option<FileFormat> {
     match function {
-        "read_csv" | "read_csv_auto" => Some(FileFormat::Csv),
+        "read_csv" | "read_csv_auto" | "sniff_csv" => Some(FileFormat::Csv),
         "read_parquet" | "parquet_scan" => Some(FileFormat::Parquet),
         "read_json" | "read_json_auto" | "read_ndjson" | "read_ndjson_auto" | "read_ndjson_objects" => {
             Some(FileFormat::Ndjson)

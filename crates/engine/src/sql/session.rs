@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
+use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::error::DataFusionError;
@@ -121,7 +122,12 @@ impl Session {
         let context = self.context();
         let counters = Arc::new(ScanCounters::default());
         let mut tables = Vec::with_capacity(references.len());
+        let mut sniffed = Vec::new();
         for (index, (reference, files)) in references.iter().zip(listed).enumerate() {
+            let Some(files) = files else {
+                sniffed.push((table_name(index), self.sniff(reference).await?));
+                continue;
+            };
             let key = key_of(reference);
             let description = self.description(reference, &hidden, pins)?;
             let state = context.state();
@@ -133,17 +139,19 @@ impl Session {
             }
             tables.push((key, table));
         }
-        let shown: Vec<(String, String)> = tables
+        let shown: Vec<(String, String)> = references
             .iter()
-            .zip(&references)
-            .map(|((_, table), reference)| (table.name.clone(), reference.patterns.join(", ")))
+            .enumerate()
+            .map(|(index, reference)| (table_name(index), reference.patterns.join(", ")))
             .collect();
-        for (_, table) in &tables {
+        let providers: Vec<(String, Arc<dyn TableProvider>)> =
+            tables.iter().map(|(_, table)| (table.name.clone(), Arc::new(table.clone()) as _)).chain(sniffed).collect();
+        let schemas = providers.iter().map(|(name, table)| (name.clone(), table.schema())).collect();
+        for (name, table) in providers {
             context
-                .register_table(TableReference::bare(table.name.as_str()), Arc::new(table.clone()))
+                .register_table(TableReference::bare(name.as_str()), table)
                 .map_err(|error| from_datafusion(&error, "planning the SQL", &shown))?;
         }
-        let schemas = tables.iter().map(|(_, table)| (table.name.clone(), Arc::clone(&table.schema))).collect();
         names::apply(&mut query, &schemas);
         let hidden = tables.iter().map(|(_, table)| (table.name.as_str(), table.hidden.as_slice())).collect();
         hidden::hide(&mut query, &hidden);
@@ -201,26 +209,28 @@ impl Session {
     }
 
     /// The files of each reference: those that `pins` hold, else a new listing without the files that the statement
-    /// cannot want rows of.
+    /// cannot want rows of. `None` for one that is only sniffed.
     async fn files(
         &self,
         query: &ast::Query,
         references: &[Reference],
         hidden: &[&'static str],
         pins: &Pins,
-    ) -> Result<Vec<TableFiles>> {
+    ) -> Result<Vec<Option<TableFiles>>> {
         let mut listed = Vec::with_capacity(references.len());
         for reference in references {
             listed.push(match pins.files.get(&key_of(reference)) {
-                Some(files) => files.clone(),
+                _ if reference.sniff => None,
+                Some(files) => Some(files.clone()),
                 None => {
                     let Description { reader, .. } = self.description(reference, hidden, pins)?;
-                    resolve(&self.access, &self.stores, reference, &reader).await?
+                    Some(resolve(&self.access, &self.stores, reference, &reader).await?)
                 }
             });
         }
         let may_be_pruned = |files: &TableFiles| files.files.len() > 1 && !files.partition_fields.is_empty();
-        if listed.iter().any(may_be_pruned)
+        if listed.iter().flatten().any(may_be_pruned)
+            && !references.iter().any(|reference| reference.sniff)
             && let Err(error) = self.prune(query, references, hidden, &mut listed).await
         {
             tracing::debug!("every file is read: {}", error.full_message());
@@ -235,14 +245,14 @@ impl Session {
         query: &ast::Query,
         references: &[Reference],
         hidden: &[&'static str],
-        listed: &mut [TableFiles],
+        listed: &mut [Option<TableFiles>],
     ) -> Result<()> {
         let failed = |error: DataFusionError| from_datafusion(&error, "planning the SQL", &[]);
         let context = self.context();
         let state = context.state();
         let mut schemas = HashMap::new();
         for (index, (reference, files)) in references.iter().zip(listed.iter()).enumerate() {
-            let mut files = files.clone();
+            let Some(mut files) = files.clone() else { continue };
             files.files.truncate(1);
             let description = self.description(reference, hidden, &Pins::default())?;
             let counters = Arc::new(ScanCounters::default());
@@ -257,7 +267,7 @@ impl Session {
         let scans = prune::scan_filters(&state.optimize(&plan).map_err(failed)?).map_err(failed)?;
         for (index, files) in listed.iter_mut().enumerate() {
             let name = table_name(index);
-            if let Some(filters) = scans.get(&name) {
+            if let (Some(filters), Some(files)) = (scans.get(&name), files) {
                 prune::keep_wanted(files, filters, &name, &state).map_err(failed)?;
             }
         }
@@ -267,7 +277,7 @@ impl Session {
     /// How the files of a reference are read.
     fn description(&self, reference: &Reference, hidden: &[&'static str], pins: &Pins) -> Result<Description> {
         let (reader, of_csv) = ReaderOptions::read(reference)?;
-        let csv = self.csv_options(of_csv)?;
+        let csv = self.csv_options(&of_csv)?;
         let key = key_of(reference);
         let known = match pins.formats.get(&key) {
             Some(format) => Known::Format(format.clone()),
@@ -285,35 +295,39 @@ impl Session {
         let part = Manifest { files: files.to_vec(), ..manifest.clone() };
         let reader = ReaderOptions::default();
         let files = pin_manifest(&self.access, &self.stores, part, &reader)?;
-        let description = Description { reader, csv: self.csv_options(serde_json::Map::new())?, known: Known::Nothing };
+        let description = Description { reader, csv: self.source_options(), known: Known::Nothing };
         let state = self.context().state();
         let counters = Arc::new(ScanCounters::default());
         let table = FileTable::describe(table_name(0), files, description, &state, counters).await?;
         Ok((Arc::clone(&table.schema), table.kind))
     }
 
-    /// The source's CSV settings, overlaid with the arguments of the reader function.
-    fn csv_options(&self, arguments: serde_json::Map<String, serde_json::Value>) -> Result<CsvOptions> {
-        let base = match &self.access {
+    /// The settings of the source for CSV files.
+    fn source_options(&self) -> CsvOptions {
+        match &self.access {
             Access::Source(source) => source.config().csv.clone(),
             Access::Ambient { .. } => CsvOptions::default(),
-        };
+        }
+    }
+
+    /// What is detected in a CSV file, as a table of one row.
+    async fn sniff(&self, reference: &Reference) -> Result<Arc<dyn TableProvider>> {
+        let files = resolve(&self.access, &self.stores, reference, &ReaderOptions::default()).await?;
+        let batch = super::table::sniff(&files, &self.source_options(), &reference.options).await?;
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
+        Ok(Arc::new(table.map_err(|error| from_datafusion(&error, "planning the SQL", &[]))?))
+    }
+
+    /// The source's CSV settings, overlaid with the arguments of the reader function.
+    fn csv_options(&self, arguments: &serde_json::Map<String, serde_json::Value>) -> Result<CsvOptions> {
+        let base = self.source_options();
         if arguments.is_empty() {
             return Ok(base);
         }
-        let invalid = |error: serde_json::Error| {
-            Error::new(codes::SQL_005, "planning the SQL: an argument of the reader function is not known")
-                .because(error)
-                .hint(format!("arguments of every reader function: {}", common_arguments()))
-        };
-        let mut merged = serde_json::to_value(&base).map_err(invalid)?;
-        if let Some(object) = merged.as_object_mut() {
-            object.retain(|_, value| !value.is_null());
-            object.extend(arguments);
-        }
-        let options: CsvOptions = serde_json::from_value(merged).map_err(invalid)?;
-        options.validate().map_err(super::csv_scan::csv_error)?;
-        Ok(options)
+        base.with_arguments(arguments).map_err(|error| {
+            let error = super::csv_scan::csv_error(error).context("planning the SQL");
+            error.hint(format!("arguments of every reader function: {}", common_arguments()))
+        })
     }
 
     /// A fresh session of the query engine over this sandbox's stores.
@@ -352,7 +366,8 @@ fn table_name(index: usize) -> String {
 fn key_of(reference: &Reference) -> String {
     let reader = reference.reader.map_or("", tapline_storage::FileFormat::name);
     let options = serde_json::Value::Object(reference.options.clone());
-    format!("{}|{reader}|{options}", reference.patterns.join("|"))
+    let sniff = if reference.sniff { "|sniff" } else { "" };
+    format!("{}|{reader}|{options}{sniff}", reference.patterns.join("|"))
 }
 
 /// The files that a statement names.

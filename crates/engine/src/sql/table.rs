@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use ::parquet::arrow::RowNumber;
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session as CatalogSession, TableProvider};
@@ -229,7 +230,10 @@ impl FileTable {
             options: options.clone(),
             counters: Arc::clone(&self.counters),
         });
-        let streams = distribute(&self.files.files, state.config().target_partitions())
+        let groups = distribute(&self.files.files, state.config().target_partitions());
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let parallel = cores.div_ceil(groups.len());
+        let streams = groups
             .into_iter()
             .map(|files| {
                 Arc::new(CsvPartition {
@@ -239,6 +243,7 @@ impl FileTable {
                     outputs: outputs.clone(),
                     schema: Arc::clone(&schema),
                     batch_rows: state.config().batch_size(),
+                    parallel,
                 }) as _
             })
             .collect();
@@ -515,6 +520,40 @@ fn keep_types(format: &mut TableFormat, earlier: &TableFormat) {
     }
 }
 
+/// The decompressed start of a CSV file, and whether that is all of it.
+async fn sample(files: &TableFiles, file: &TableFile, options: &CsvOptions) -> Result<(Vec<u8>, bool)> {
+    let bytes = if file.meta.size == 0 {
+        bytes::Bytes::new()
+    } else {
+        let range = 0..file.meta.size.min(SAMPLE_BYTES);
+        files.store.get_range(&file.meta.location, range).await.map_err(|error| {
+            let error = datafusion::error::DataFusionError::ObjectStore(Box::new(error));
+            from_datafusion(&error, &format!("reading {}", file.url), &[])
+        })?
+    };
+    let whole = bytes.len() as u64 == file.meta.size;
+    let compression = Compression::resolve(options, &file.url, &bytes);
+    let text = compression
+        .decompress_prefix(&bytes, SAMPLE_BYTES as usize)
+        .map_err(|error| csv_error(error).context(format!("reading {}", file.url)))?;
+    let complete = whole && (compression == Compression::None || text.len() < SAMPLE_BYTES as usize);
+    Ok((text, complete))
+}
+
+/// What is detected in the first of the files, as `sniff_csv` tells it.
+pub(crate) async fn sniff(
+    files: &TableFiles,
+    options: &CsvOptions,
+    arguments: &serde_json::Map<String, serde_json::Value>,
+) -> Result<RecordBatch> {
+    let Some(file) = files.files.first() else {
+        return Err(Error::new(codes::S3_007, "sniff_csv() needs a file"));
+    };
+    let (bytes, complete) = sample(files, file, options).await?;
+    let sample = Sample { name: &file.url, bytes: &bytes, complete };
+    tapline_csv::sniff(&file.url, sample, options, arguments).map_err(csv_error)
+}
+
 /// Dialect and types from samples of the files, and whether the samples are all there is.
 async fn detect(files: &TableFiles, options: &CsvOptions) -> Result<(TableFormat, Vec<String>, bool)> {
     // Any file may have a column that the others lack.
@@ -522,21 +561,7 @@ async fn detect(files: &TableFiles, options: &CsvOptions) -> Result<(TableFormat
     let chosen: Vec<&TableFile> = files.files.iter().step_by(step).collect();
     let samples: Vec<(&TableFile, Vec<u8>, bool)> = futures::stream::iter(chosen)
         .map(|file| async move {
-            let bytes = if file.meta.size == 0 {
-                bytes::Bytes::new()
-            } else {
-                let range = 0..file.meta.size.min(SAMPLE_BYTES);
-                files.store.get_range(&file.meta.location, range).await.map_err(|error| {
-                    let error = datafusion::error::DataFusionError::ObjectStore(Box::new(error));
-                    from_datafusion(&error, &format!("reading {}", file.url), &[])
-                })?
-            };
-            let whole = bytes.len() as u64 == file.meta.size;
-            let compression = Compression::resolve(options, &file.url, &bytes);
-            let text = compression
-                .decompress_prefix(&bytes, SAMPLE_BYTES as usize)
-                .map_err(|error| csv_error(error).context(format!("reading {}", file.url)))?;
-            let complete = whole && (compression == Compression::None || text.len() < SAMPLE_BYTES as usize);
+            let (text, complete) = sample(files, file, options).await?;
             Ok::<_, Error>((file, text, complete))
         })
         .buffered(CONCURRENCY)

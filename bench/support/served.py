@@ -15,9 +15,9 @@ class Served:
     """An endpoint with so many small keys, or with the files of a folder below `files/`, and a project beside it."""
 
     def __init__(self, keys: int = 0, folders: int = 1, delay_ms: int = 0, files: str | None = None):
-        subprocess.run(["cargo", "build", "--workspace", "--example", "serve"], cwd=ROOT, check=True)
+        subprocess.run(["cargo", "build", "--workspace", "--example", "lake"], cwd=ROOT, check=True)
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        words = [target / "debug" / "examples" / "serve", str(keys), str(folders), str(delay_ms), *([files] if files else [])]
+        words = [target / "debug" / "examples" / "lake", str(keys), str(folders), str(delay_ms), *([files] if files else [])]
         self.server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.url, self.key, self.secret = self.server.stdout.readline().split()
         self.folder = tempfile.TemporaryDirectory()
