@@ -17,6 +17,7 @@ mod deliveries;
 mod demo;
 mod disk;
 mod drift;
+mod duckdb;
 mod failures;
 mod faults;
 mod formats;

@@ -148,6 +148,7 @@ pub(crate) async fn read(
         part.outcome.map_err(|error| scan.decode_error(error.behind(seam.lines())))?;
         scan.note_rejects(file, part.rejects, seam.lines(), &mut progress);
         scan.note_counts(file, part.decoder.counts(), &mut progress);
+        scan.table.counters.note_extra(&file.url, part.decoder.extra_columns());
         seam.join(&part.decoder);
         for batch in part.batches {
             if sender.send(scan.output(file, &batch)).await.is_err() {

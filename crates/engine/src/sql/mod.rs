@@ -2,18 +2,18 @@
 //! Not here: what a run does with the rows (`run`), decoding CSV (crate `tapline-csv`).
 //! Called by runs, `query`, `preview`, `discover` and `validate`.
 
+mod bind;
 pub(crate) mod counters;
 pub(crate) mod csv_ranges;
 pub(crate) mod csv_scan;
 pub(crate) mod errors;
 pub(crate) mod execute;
 pub(crate) mod files;
-pub(crate) mod from_first;
+mod functions;
 mod geometry;
 mod guard;
 mod hidden;
 pub(crate) mod locate;
-pub(crate) mod names;
 mod ndjson;
 mod ndjson_scan;
 mod parquet;
@@ -22,7 +22,9 @@ mod partitions;
 mod prune;
 mod reader_options;
 pub(crate) mod references;
+mod semantics;
 pub(crate) mod session;
+mod syntax;
 pub(crate) mod table;
 mod unite;
 mod variant;
@@ -30,6 +32,7 @@ mod variant;
 pub use errors::Widened;
 pub use execute::{BatchVisitor, execute};
 pub use files::{Access, TableFile, TableFiles};
+pub use functions::{FunctionEntry, Support, function_reference};
 pub use session::{BatchStream, Limits, Pins, Query, ScanReport, Session, StreamError};
 pub use table::{FileTable, TableKind};
 

@@ -136,7 +136,7 @@ impl NdjsonTable {
         let mut lines = Lines::default();
         let mut pieces = Pieces::of(&self.store, file);
         let (mut rows, mut rejected) = (0, 0);
-        let mut first_to_reject = None;
+        let mut keeps_rejects = None;
         while lines.fill(&mut pieces).await? {
             let mut good = Vec::new();
             let mut good_rows = 0;
@@ -153,12 +153,10 @@ impl NdjsonTable {
             }
             rows += good_rows;
             rejected += rejects.len() as u64;
-            // A second scan of the file meets the same lines.
-            if !rejects.is_empty()
-                && *first_to_reject.get_or_insert_with(|| self.counters.is_first_to_reject(&file.url))
+            if !rejects.is_empty() && *keeps_rejects.get_or_insert_with(|| self.counters.is_first_to_reject(&file.url))
             {
-                let rejects = rejects.into_iter().map(|(place, reason)| reject(file, place, reason)).collect();
-                self.counters.keep_rejects(rejects);
+                let rejects = rejects.into_iter().map(|(place, reason)| reject(file, place, reason));
+                self.counters.keep_rejects(rejects.collect());
             }
             self.counters.set(&file.url, rows, rejected);
             if !self.give(file, &mut decoder, &good, good_rows, sender).await? {

@@ -11,7 +11,8 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, ScalarValue, TableReference};
+use datafusion::common::{Column, ScalarValue};
+use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
@@ -20,21 +21,21 @@ use datafusion::execution::{SessionStateBuilder, context::SQLOptions};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::Statement as EngineStatement;
-use datafusion::sql::sqlparser::ast::{self, Statement};
+use datafusion::sql::sqlparser::ast::Query as SqlQuery;
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use tapline_core::{Error, FileCounts, Result, SourceReject, SourceRowCounts, codes};
 use tapline_csv::{CsvOptions, TableFormat};
 use tapline_storage::{FileEntry, Manifest};
 
+use super::bind::{self, Bound, Surroundings};
 use super::counters::ScanCounters;
-use super::errors::{Widened, blamed_name, find, from_datafusion};
+use super::errors::{Widened, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
 use super::reader_options::{ReaderOptions, common_arguments};
 use super::references::{Reference, replace_references};
 use super::table::{Description, FileTable, Known, TableKind};
-use super::{hidden, names, parse, prune};
+use super::{functions, hidden, parse, prune, semantics};
 
 /// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
 const SCAN_PARTITIONS: usize = 8;
@@ -124,10 +125,10 @@ impl Session {
         let mut tables = Vec::with_capacity(references.len());
         let mut sniffed = Vec::new();
         for (index, (reference, files)) in references.iter().zip(listed).enumerate() {
-            let Some(files) = files else {
-                sniffed.push((table_name(index), self.sniff(reference).await?));
+            if reference.sniff {
+                sniffed.push((table_name(index), self.sniff(reference, &files).await?));
                 continue;
-            };
+            }
             let key = key_of(reference);
             let description = self.description(reference, &hidden, pins)?;
             let state = context.state();
@@ -146,32 +147,20 @@ impl Session {
             .collect();
         let providers: Vec<(String, Arc<dyn TableProvider>)> =
             tables.iter().map(|(_, table)| (table.name.clone(), Arc::new(table.clone()) as _)).chain(sniffed).collect();
-        let schemas = providers.iter().map(|(name, table)| (name.clone(), table.schema())).collect();
-        for (name, table) in providers {
-            context
-                .register_table(TableReference::bare(name.as_str()), table)
-                .map_err(|error| from_datafusion(&error, "planning the SQL", &shown))?;
-        }
-        names::apply(&mut query, &schemas);
         let hidden = tables.iter().map(|(_, table)| (table.name.as_str(), table.hidden.as_slice())).collect();
         hidden::hide(&mut query, &hidden);
-        let statement = EngineStatement::Statement(Box::new(Statement::Query(query)));
-        let plan = context
-            .state()
-            .statement_to_plan(statement)
-            .await
-            .and_then(|plan| {
-                read_only().verify_plan(&plan)?;
-                Ok(plan)
-            })
-            .map_err(|error| {
-                let place = blamed_name(&error).and_then(|name| parse::caret_at(sql, &name));
-                let error = from_datafusion(&error, "planning the SQL", &shown);
-                match place {
-                    Some(place) => error.excerpt(place),
-                    None => error,
+        let plan = match self.bound(sql, &query, &context, providers, &shown).await? {
+            Ok(plan) => plan,
+            Err(widened) => {
+                // A column of a file is wider than its sample, which shows while the values of a PIVOT are looked up.
+                for (key, table) in &tables {
+                    if let (true, TableKind::Csv { format, .. }) = (table.name == widened.table, &table.kind) {
+                        pins.formats.entry(key.clone()).or_insert_with(|| format.clone()).widen(&widened.widen);
+                    }
                 }
-            })?;
+                return Box::pin(self.query_pinned(sql, pins)).await;
+            }
+        };
         Ok(Query {
             context,
             plan,
@@ -181,6 +170,43 @@ impl Session {
             shown,
             physical: Mutex::new(None),
         })
+    }
+
+    /// Plans a statement whose files have become tables. What it takes the values of to make columns of them is looked up
+    /// on the way.
+    async fn bound(
+        &self,
+        sql: &str,
+        query: &SqlQuery,
+        context: &SessionContext,
+        tables: Vec<(String, Arc<dyn TableProvider>)>,
+        shown: &[(String, String)],
+    ) -> Result<std::result::Result<LogicalPlan, Box<Widened>>> {
+        let failed = |error: &DataFusionError| from_datafusion(error, "planning the SQL", shown);
+        let scans = scans_of(tables).map_err(|error| failed(&error))?;
+        let state = context.state();
+        let mut pivots = Vec::new();
+        loop {
+            let surroundings = Surroundings { sql, state: &state, tables: &scans, shown, pivots: &pivots };
+            let plan = match bind::bind(query.clone(), &surroundings)? {
+                Bound::Plan(plan) => {
+                    read_only().verify_plan(&plan).map_err(|error| failed(&error))?;
+                    return Ok(Ok(*plan));
+                }
+                Bound::Values(plan) => *plan,
+            };
+            let batches = match context.execute_logical_plan(plan).await {
+                Ok(frame) => frame.collect().await,
+                Err(error) => Err(error),
+            };
+            match batches {
+                Ok(batches) => pivots.push(rows_of(&batches).map_err(|error| failed(&error))?),
+                Err(error) => match find::<Widened>(&error) {
+                    Some(widened) => return Ok(Err(Box::new(widened.clone()))),
+                    None => return Err(failed(&error)),
+                },
+            }
+        }
     }
 
     /// Lists the files that a statement names, and nothing more.
@@ -209,28 +235,26 @@ impl Session {
     }
 
     /// The files of each reference: those that `pins` hold, else a new listing without the files that the statement
-    /// cannot want rows of. `None` for one that is only sniffed.
+    /// cannot want rows of.
     async fn files(
         &self,
-        query: &ast::Query,
+        query: &SqlQuery,
         references: &[Reference],
         hidden: &[&'static str],
         pins: &Pins,
-    ) -> Result<Vec<Option<TableFiles>>> {
+    ) -> Result<Vec<TableFiles>> {
         let mut listed = Vec::with_capacity(references.len());
         for reference in references {
             listed.push(match pins.files.get(&key_of(reference)) {
-                _ if reference.sniff => None,
-                Some(files) => Some(files.clone()),
+                Some(files) => files.clone(),
                 None => {
                     let Description { reader, .. } = self.description(reference, hidden, pins)?;
-                    Some(resolve(&self.access, &self.stores, reference, &reader).await?)
+                    resolve(&self.access, &self.stores, reference, &reader).await?
                 }
             });
         }
         let may_be_pruned = |files: &TableFiles| files.files.len() > 1 && !files.partition_fields.is_empty();
-        if listed.iter().flatten().any(may_be_pruned)
-            && !references.iter().any(|reference| reference.sniff)
+        if listed.iter().any(may_be_pruned)
             && let Err(error) = self.prune(query, references, hidden, &mut listed).await
         {
             tracing::debug!("every file is read: {}", error.full_message());
@@ -242,32 +266,31 @@ impl Session {
     /// once more over those that stay.
     async fn prune(
         &self,
-        query: &ast::Query,
+        query: &SqlQuery,
         references: &[Reference],
         hidden: &[&'static str],
-        listed: &mut [Option<TableFiles>],
+        listed: &mut [TableFiles],
     ) -> Result<()> {
         let failed = |error: DataFusionError| from_datafusion(&error, "planning the SQL", &[]);
         let context = self.context();
         let state = context.state();
-        let mut schemas = HashMap::new();
+        let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::with_capacity(references.len());
         for (index, (reference, files)) in references.iter().zip(listed.iter()).enumerate() {
-            let Some(mut files) = files.clone() else { continue };
+            let mut files = files.clone();
             files.files.truncate(1);
             let description = self.description(reference, hidden, &Pins::default())?;
             let counters = Arc::new(ScanCounters::default());
             let table = FileTable::describe(table_name(index), files, description, &state, counters).await?;
-            schemas.insert(table.name.clone(), Arc::clone(&table.schema));
-            context.register_table(TableReference::bare(table_name(index)), Arc::new(table)).map_err(failed)?;
+            tables.push((table_name(index), Arc::new(table)));
         }
-        let mut query = query.clone();
-        names::apply(&mut query, &schemas);
-        let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-        let plan = state.statement_to_plan(statement).await.map_err(failed)?;
+        let tables = scans_of(tables).map_err(failed)?;
+        let surroundings = Surroundings { sql: "", state: &state, tables: &tables, shown: &[], pivots: &[] };
+        // What has to be looked up first would be looked up in the first files alone.
+        let Bound::Plan(plan) = bind::bind(query.clone(), &surroundings)? else { return Ok(()) };
         let scans = prune::scan_filters(&state.optimize(&plan).map_err(failed)?).map_err(failed)?;
         for (index, files) in listed.iter_mut().enumerate() {
             let name = table_name(index);
-            if let (Some(filters), Some(files)) = (scans.get(&name), files) {
+            if let Some(filters) = scans.get(&name) {
                 prune::keep_wanted(files, filters, &name, &state).map_err(failed)?;
             }
         }
@@ -295,7 +318,8 @@ impl Session {
         let part = Manifest { files: files.to_vec(), ..manifest.clone() };
         let reader = ReaderOptions::default();
         let files = pin_manifest(&self.access, &self.stores, part, &reader)?;
-        let description = Description { reader, csv: self.source_options(), known: Known::Nothing };
+        let description =
+            Description { reader, csv: self.csv_options(&serde_json::Map::new())?, known: Known::Nothing };
         let state = self.context().state();
         let counters = Arc::new(ScanCounters::default());
         let table = FileTable::describe(table_name(0), files, description, &state, counters).await?;
@@ -311,9 +335,8 @@ impl Session {
     }
 
     /// What is detected in a CSV file, as a table of one row.
-    async fn sniff(&self, reference: &Reference) -> Result<Arc<dyn TableProvider>> {
-        let files = resolve(&self.access, &self.stores, reference, &ReaderOptions::default()).await?;
-        let batch = super::table::sniff(&files, &self.source_options(), &reference.options).await?;
+    async fn sniff(&self, reference: &Reference, files: &TableFiles) -> Result<Arc<dyn TableProvider>> {
+        let batch = super::table::sniff(files, &self.source_options(), &reference.options).await?;
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
         Ok(Arc::new(table.map_err(|error| from_datafusion(&error, "planning the SQL", &[]))?))
     }
@@ -325,8 +348,9 @@ impl Session {
             return Ok(base);
         }
         base.with_arguments(arguments).map_err(|error| {
-            let error = super::csv_scan::csv_error(error).context("planning the SQL");
-            error.hint(format!("arguments of every reader function: {}", common_arguments()))
+            super::csv_scan::csv_error(error)
+                .context("planning the SQL")
+                .hint(format!("arguments of every reader function: {}", common_arguments()))
         })
     }
 
@@ -339,9 +363,7 @@ impl Session {
         let options = config.options_mut();
         // Scans are as parallel as files and latency allow; dealing their rows out anew would only lose the files' order.
         options.optimizer.enable_round_robin_repartition = false;
-        options.sql_parser.enable_ident_normalization = false;
-        options.sql_parser.map_string_types_to_utf8view = false;
-        options.sql_parser.default_null_ordering = "nulls_last".to_owned();
+        options.sql_parser.enable_subquery_sort_elimination = false;
         options.execution.time_zone = Some("UTC".to_owned());
         options.execution.parquet.schema_force_view_types = false;
         let mut state = SessionStateBuilder::new()
@@ -351,12 +373,36 @@ impl Session {
             .build();
         // Bound once, so that a scan that starts again sees the same clock.
         state.execution_props_mut().query_execution_start_time = Some(self.started);
-        SessionContext::new_with_state(state)
+        let context = SessionContext::new_with_state(state);
+        functions::register(&context);
+        semantics::register(&context);
+        context
     }
+}
+
+/// All values of some batches, row by row.
+fn rows_of(batches: &[RecordBatch]) -> datafusion::error::Result<Vec<Vec<ScalarValue>>> {
+    let mut rows = Vec::new();
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let values = batch.columns().iter().map(|column| ScalarValue::try_from_array(column, row));
+            rows.push(values.collect::<datafusion::error::Result<_>>()?);
+        }
+    }
+    Ok(rows)
 }
 
 fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+/// Tables as what a plan begins with, by their names.
+fn scans_of(tables: Vec<(String, Arc<dyn TableProvider>)>) -> Result<HashMap<String, LogicalPlan>, DataFusionError> {
+    let scan = |(name, table): (String, Arc<dyn TableProvider>)| {
+        let scan = LogicalPlanBuilder::scan(name.as_str(), provider_as_source(table), None)?.build()?;
+        Ok((name, scan))
+    };
+    tables.into_iter().map(scan).collect()
 }
 
 fn table_name(index: usize) -> String {

@@ -178,16 +178,22 @@ fn common_number(one: &DataType, other: &DataType) -> Option<DataType> {
             (false, true) => right.bits.max(left.bits + 1),
             _ => left.bits.max(right.bits),
         };
-        let widths = [(8, Int8, UInt8), (16, Int16, UInt16), (32, Int32, UInt32), (64, Int64, UInt64)];
-        let fitting = widths.into_iter().find(|(width, ..)| bits <= *width);
-        return Some(
-            fitting.map_or(Decimal128(20, 0), |(_, with_sign, without)| if signed { with_sign } else { without }),
-        );
+        return Some(match (signed, bits) {
+            (true, ..=8) => Int8,
+            (true, ..=16) => Int16,
+            (true, ..=32) => Int32,
+            (true, ..=64) => Int64,
+            (true, _) => Decimal128(20, 0),
+            (false, ..=8) => UInt8,
+            (false, ..=16) => UInt16,
+            (false, ..=32) => UInt32,
+            (false, _) => UInt64,
+        });
     }
     let scale = left.scale.max(right.scale);
     let precision = left.before_point.max(right.before_point).checked_add_signed(scale)?;
     match precision {
-        0..=38 => Some(Decimal128(precision, scale)),
+        ..=38 => Some(Decimal128(precision, scale)),
         39..=76 => Some(Decimal256(precision, scale)),
         _ => None,
     }
