@@ -8,6 +8,7 @@ pub(crate) mod csv_scan;
 pub(crate) mod errors;
 pub(crate) mod execute;
 pub(crate) mod files;
+mod functions;
 pub(crate) mod locate;
 mod parse;
 pub(crate) mod references;
@@ -19,6 +20,7 @@ pub(crate) mod table;
 pub use errors::Widened;
 pub use execute::{BatchVisitor, execute};
 pub use files::{Access, TableFile, TableFiles};
+pub use functions::{FunctionEntry, Support, function_reference};
 pub use session::{BatchStream, Limits, Pins, Query, ScanReport, Session, StreamError};
 pub use table::{FileTable, TableKind};
 

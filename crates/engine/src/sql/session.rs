@@ -33,7 +33,7 @@ use super::errors::{Widened, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
 use super::references::{Reference, replace_references};
 use super::table::{FileTable, Known, TableKind};
-use super::{parse, semantics};
+use super::{functions, parse, semantics};
 
 /// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
 const SCAN_PARTITIONS: usize = 8;
@@ -314,6 +314,8 @@ impl Session {
         // Bound once, so that a scan that starts again sees the same clock.
         state.execution_props_mut().query_execution_start_time = Some(self.started);
         let context = SessionContext::new_with_state(state);
+        functions::register(&context);
+        // Operators have the last word about names that both know.
         semantics::register(&context);
         context
     }
