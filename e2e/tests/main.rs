@@ -14,6 +14,7 @@ mod cursor;
 mod deliveries;
 mod demo;
 mod drift;
+mod duckdb;
 mod failures;
 mod faults;
 mod frozen;

@@ -129,7 +129,8 @@ pub(crate) fn blamed_name(error: &DataFusionError) -> Option<String> {
     Some(name.rsplit('.').next().unwrap_or(name).to_owned())
 }
 
-fn column_not_found(doing: &str, name: &str, mut valid: Vec<String>) -> Error {
+/// That a column does not exist, with those that do.
+pub(crate) fn column_not_found(doing: &str, name: &str, mut valid: Vec<String>) -> Error {
     valid.dedup();
     let error = Error::new(codes::SQL_002, format!("{doing}: there is no column \"{name}\""));
     let near = valid

@@ -2,18 +2,19 @@
 //! Not here: what a run does with the rows (`run`), decoding CSV (crate `tapline-csv`).
 //! Called by runs, `query`, `preview`, `discover` and `validate`.
 
+mod bind;
 pub(crate) mod counters;
 pub(crate) mod csv_scan;
 pub(crate) mod errors;
 pub(crate) mod execute;
 pub(crate) mod files;
-pub(crate) mod from_first;
 mod functions;
 pub(crate) mod locate;
-pub(crate) mod names;
 mod parse;
 pub(crate) mod references;
+mod semantics;
 pub(crate) mod session;
+mod syntax;
 pub(crate) mod table;
 
 pub use errors::Widened;

@@ -1,14 +1,13 @@
 //! SQL text to one read-only statement, in DuckDB's dialect.
-//! Not here: what the names in it mean (`references`, `names`), planning (`session`).
+//! Not here: what the names in it mean (`references`, `bind`), planning (`session`).
 //! Called by the session, and by `validate` without a network.
 
 use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement};
-use datafusion::sql::sqlparser::dialect::DuckDbDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use tapline_core::{Error, Result, codes};
 
-use super::from_first;
+use super::syntax::{self, dialect::Duck};
 
 /// How deeply expressions and sub-queries may nest.
 const RECURSION_LIMIT: usize = 128;
@@ -18,13 +17,11 @@ const RECURSION_LIMIT: usize = 128;
 /// # Errors
 /// `SQL-001` with a caret where the text is no SQL, `SQL-010` where it is another statement, or several.
 pub fn parse(sql: &str) -> Result<Box<Query>> {
-    let statements = Tokenizer::new(&DuckDbDialect {}, sql)
-        .tokenize_with_location()
-        .map_err(ParserError::from)
+    let statements = syntax::tokenize(sql)
         .and_then(|tokens| {
-            Parser::new(&DuckDbDialect {})
+            Parser::new(&Duck)
                 .with_recursion_limit(RECURSION_LIMIT)
-                .with_tokens_with_locations(from_first::complete(tokens))
+                .with_tokens_with_locations(tokens)
                 .parse_statements()
         })
         .map_err(|error| syntax_error(sql, &error))?;
@@ -98,7 +95,7 @@ fn lower_first(text: &str) -> String {
 
 /// Shows where a name first stands in the SQL, if it does.
 pub(crate) fn caret_at(sql: &str, name: &str) -> Option<String> {
-    let tokens = Tokenizer::new(&DuckDbDialect {}, sql).tokenize_with_location().ok()?;
+    let tokens = Tokenizer::new(&Duck, sql).tokenize_with_location().ok()?;
     let found = tokens.iter().find(|token| match &token.token {
         Token::Word(word) if word.quote_style.is_some() => word.value == name,
         Token::Word(word) => word.value.eq_ignore_ascii_case(name),

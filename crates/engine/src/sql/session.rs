@@ -11,6 +11,8 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
+use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -18,20 +20,20 @@ use datafusion::execution::{SessionStateBuilder, context::SQLOptions};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::Statement as EngineStatement;
-use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::ast::Query as SqlQuery;
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use tapline_core::{Error, FileCounts, Result, SourceReject, SourceRowCounts};
 use tapline_csv::{CsvOptions, TableFormat};
 use tapline_storage::{FileEntry, FileFormat, Manifest};
 
+use super::bind::{self, Bound, Surroundings};
 use super::counters::ScanCounters;
-use super::errors::{Widened, blamed_name, find, from_datafusion};
+use super::errors::{Widened, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
 use super::references::{Reference, replace_references};
 use super::table::{FileTable, Known, TableKind};
-use super::{functions, names, parse};
+use super::{functions, parse, semantics};
 
 /// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
 const SCAN_PARTITIONS: usize = 8;
@@ -131,30 +133,18 @@ impl Session {
             .zip(&references)
             .map(|((_, table), reference)| (table.name.clone(), reference.patterns.join(", ")))
             .collect();
-        for (_, table) in &tables {
-            context
-                .register_table(datafusion::common::TableReference::bare(table.name.as_str()), Arc::new(table.clone()))
-                .map_err(|error| from_datafusion(&error, "planning the SQL", &shown))?;
-        }
-        let schemas = tables.iter().map(|(_, table)| (table.name.clone(), Arc::clone(&table.schema))).collect();
-        names::apply(&mut query, &schemas);
-        let statement = EngineStatement::Statement(Box::new(Statement::Query(query)));
-        let plan = context
-            .state()
-            .statement_to_plan(statement)
-            .await
-            .and_then(|plan| {
-                read_only().verify_plan(&plan)?;
-                Ok(plan)
-            })
-            .map_err(|error| {
-                let place = blamed_name(&error).and_then(|name| parse::caret_at(sql, &name));
-                let error = from_datafusion(&error, "planning the SQL", &shown);
-                match place {
-                    Some(place) => error.excerpt(place),
-                    None => error,
+        let plan = match self.bound(sql, query, &context, &tables, &shown).await? {
+            Ok(plan) => plan,
+            Err(widened) => {
+                // A column of a file is wider than its sample, which shows while the values of a PIVOT are looked up.
+                for (key, table) in &tables {
+                    if let (true, TableKind::Csv { format, .. }) = (table.name == widened.table, &table.kind) {
+                        pins.formats.entry(key.clone()).or_insert_with(|| format.clone()).widen(&widened.widen);
+                    }
                 }
-            })?;
+                return Box::pin(self.query_pinned(sql, pins)).await;
+            }
+        };
         Ok(Query {
             context,
             plan,
@@ -164,6 +154,50 @@ impl Session {
             shown,
             physical: Mutex::new(None),
         })
+    }
+
+    /// Plans a statement whose files have become tables. What it takes the values of to make columns of them is looked up
+    /// on the way.
+    async fn bound(
+        &self,
+        sql: &str,
+        query: Box<SqlQuery>,
+        context: &SessionContext,
+        tables: &[(String, FileTable)],
+        shown: &[(String, String)],
+    ) -> Result<std::result::Result<LogicalPlan, Box<Widened>>> {
+        let failed = |error: &DataFusionError| from_datafusion(error, "planning the SQL", shown);
+        let mut scans = HashMap::with_capacity(tables.len());
+        for (_, table) in tables {
+            let source = provider_as_source(Arc::new(table.clone()));
+            let scan = LogicalPlanBuilder::scan(table.name.as_str(), source, None)
+                .and_then(LogicalPlanBuilder::build)
+                .map_err(|error| failed(&error))?;
+            scans.insert(table.name.clone(), scan);
+        }
+        let state = context.state();
+        let mut pivots = Vec::new();
+        loop {
+            let surroundings = Surroundings { sql, state: &state, tables: &scans, shown, pivots: &pivots };
+            let plan = match bind::bind(query.as_ref().clone(), &surroundings)? {
+                Bound::Plan(plan) => {
+                    read_only().verify_plan(&plan).map_err(|error| failed(&error))?;
+                    return Ok(Ok(*plan));
+                }
+                Bound::Values(plan) => *plan,
+            };
+            let batches = match context.execute_logical_plan(plan).await {
+                Ok(frame) => frame.collect().await,
+                Err(error) => Err(error),
+            };
+            match batches {
+                Ok(batches) => pivots.push(rows_of(&batches).map_err(|error| failed(&error))?),
+                Err(error) => match find::<Widened>(&error) {
+                    Some(widened) => return Ok(Err(Box::new(widened.clone()))),
+                    None => return Err(failed(&error)),
+                },
+            }
+        }
     }
 
     /// Lists the files that a statement names, and nothing more.
@@ -269,9 +303,7 @@ impl Session {
             .with_batch_size(self.limits.batch_rows)
             .with_information_schema(false);
         let options = config.options_mut();
-        options.sql_parser.enable_ident_normalization = false;
-        options.sql_parser.map_string_types_to_utf8view = false;
-        options.sql_parser.default_null_ordering = "nulls_last".to_owned();
+        options.sql_parser.enable_subquery_sort_elimination = false;
         options.execution.time_zone = Some("UTC".to_owned());
         options.execution.parquet.schema_force_view_types = false;
         let mut state = SessionStateBuilder::new()
@@ -283,8 +315,22 @@ impl Session {
         state.execution_props_mut().query_execution_start_time = Some(self.started);
         let context = SessionContext::new_with_state(state);
         functions::register(&context);
+        // Operators have the last word about names that both know.
+        semantics::register(&context);
         context
     }
+}
+
+/// All values of some batches, row by row.
+fn rows_of(batches: &[RecordBatch]) -> datafusion::error::Result<Vec<Vec<ScalarValue>>> {
+    let mut rows = Vec::new();
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let values = batch.columns().iter().map(|column| ScalarValue::try_from_array(column, row));
+            rows.push(values.collect::<datafusion::error::Result<_>>()?);
+        }
+    }
+    Ok(rows)
 }
 
 fn read_only() -> SQLOptions {

@@ -1,0 +1,216 @@
+//! The query engine's planner, fed with relations that are already planned.
+//! Not here: what a statement means before it gets there.
+//! Called by the other files of this folder.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use datafusion::catalog::cte_worktable::CteWorkTable;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result, ScalarValue, TableReference, plan_datafusion_err};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::planner::{
+    ContextProvider, ExprPlanner, PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
+};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+};
+use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast::{self, ObjectNamePart, Statement, TableFactor};
+use parking_lot::Mutex;
+
+/// Plans that statements name in FROM.
+#[derive(Debug, Default)]
+struct Relations(Mutex<HashMap<String, LogicalPlan>>);
+
+impl RelationPlanner for Relations {
+    fn plan_relation(&self, relation: TableFactor, _: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
+        if let TableFactor::Table { name, alias, .. } = &relation
+            && let [ObjectNamePart::Identifier(name)] = name.0.as_slice()
+            && let Some(plan) = self.0.lock().get(&name.value)
+        {
+            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan.clone(), alias.clone()))));
+        }
+        Ok(RelationPlanning::Original(Box::new(relation)))
+    }
+}
+
+/// The engine's planner over the functions of a session.
+pub(super) struct Engine<'a> {
+    state: &'a SessionState,
+    relations: Arc<Relations>,
+    planners: Vec<Arc<dyn RelationPlanner>>,
+}
+
+impl<'a> Engine<'a> {
+    pub(super) fn new(state: &'a SessionState) -> Self {
+        let relations = Arc::new(Relations::default());
+        Self { state, planners: vec![Arc::clone(&relations) as _], relations }
+    }
+
+    pub(super) fn state(&self) -> &SessionState {
+        self.state
+    }
+
+    /// Makes a plan known under a name, and gives the name.
+    pub(super) fn register(&self, plan: LogicalPlan) -> String {
+        let mut relations = self.relations.0.lock();
+        let name = format!("relation {}", relations.len());
+        relations.insert(name.clone(), plan);
+        name
+    }
+
+    /// A plan by its name.
+    pub(super) fn registered(&self, name: &str) -> Option<LogicalPlan> {
+        self.relations.0.lock().get(name).cloned()
+    }
+
+    fn planner(&self) -> SqlToRel<'_, Self> {
+        let options = ParserOptions::new()
+            .with_parse_float_as_decimal(true)
+            .with_enable_ident_normalization(false)
+            .with_map_string_types_to_utf8view(false)
+            .with_default_null_ordering(NullOrdering::NullsLast);
+        SqlToRel::new_with_options(self, options)
+    }
+
+    /// Plans a query over registered relations.
+    pub(super) fn query(&self, query: ast::Query, outer: Option<&DFSchema>) -> Result<LogicalPlan> {
+        let mut context = PlannerContext::new();
+        if let Some(outer) = outer {
+            context.append_outer_query_schema(Arc::new(outer.clone()));
+        }
+        let statement = Statement::Query(Box::new(query));
+        let plan = self.planner().sql_statement_to_plan_with_context(statement, &mut context)?;
+        narrow_literals(plan)
+    }
+
+    /// Plans an expression over a relation's columns.
+    pub(super) fn expr(&self, expr: ast::Expr, schema: &DFSchema) -> Result<Expr> {
+        let expr = self.planner().sql_to_expr(expr, schema, &mut PlannerContext::new())?;
+        expr.transform_up(narrow).map(|narrowed| narrowed.data)
+    }
+
+    /// As [`expr`](Self::expr), for an expression that may use columns of queries around.
+    pub(super) fn expr_within(&self, expr: ast::Expr, schema: &DFSchema, outer: Option<&DFSchema>) -> Result<Expr> {
+        let mut context = PlannerContext::new();
+        if let Some(outer) = outer {
+            context.append_outer_query_schema(Arc::new(outer.clone()));
+        }
+        let expr = self.planner().sql_to_expr(expr, schema, &mut context)?;
+        expr.transform_up(narrow).map(|narrowed| narrowed.data)
+    }
+
+    /// The field that an expression over a relation's columns gives.
+    pub(super) fn field(&self, expr: ast::Expr, schema: &DFSchema) -> Result<FieldRef> {
+        Ok(self.expr(expr, schema)?.to_field(schema)?.1)
+    }
+
+    /// Whether a function of that name makes one value of many.
+    pub(super) fn is_aggregate(&self, name: &str) -> bool {
+        self.state.aggregate_functions().contains_key(name) || name == "grouping"
+    }
+}
+
+/// Whole numbers are INTEGER in DuckDB where they fit, BIGINT here until now.
+fn narrow_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| {
+        if matches!(node, LogicalPlan::Limit(_) | LogicalPlan::TableScan(_)) {
+            return Ok(Transformed::no(node));
+        }
+        let names = NamePreserver::new(&node);
+        let mapped = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let narrowed = expr.transform_up(narrow)?;
+            Ok(if narrowed.transformed { narrowed.update_data(|expr| name.restore(expr)) } else { narrowed })
+        })?;
+        // Types of what lies below may have changed even where nothing did here.
+        mapped.map_data(LogicalPlan::recompute_schema)
+    })
+    .map(|narrowed| narrowed.data)
+}
+
+fn narrow(expr: Expr) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) => match i32::try_from(value) {
+            Ok(small) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(small)), metadata)),
+            Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), metadata)),
+        },
+        Expr::ScalarFunction(function) => match crate::sql::semantics::folded(&function)? {
+            Some(constant) => Transformed::yes(constant),
+            None => Transformed::no(Expr::ScalarFunction(function)),
+        },
+        other => Transformed::no(other),
+    })
+}
+
+impl ContextProvider for Engine<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        Err(plan_datafusion_err!("table '{name}' not found"))
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &self.planners
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.state.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn get_variable_field(&self, _: &[String]) -> Option<Arc<Field>> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.state.scalar_functions().keys().filter(|name| is_word(name)).cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.state.window_functions().keys().cloned().collect()
+    }
+}
+
+/// Whether a function can be called by its name: operators cannot.
+fn is_word(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}

@@ -1,0 +1,322 @@
+//! Columns of one type as columns of another, as DuckDB's casts convert them.
+//! Not here: texts that are read (`read`), the cast as a function (`cast`).
+//! Called by casts, and by operators whose operands have to have one type.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray, Decimal128Array, Decimal256Array, FixedSizeBinaryBuilder,
+    FixedSizeListArray, ListArray, MapArray, PrimitiveArray, StringArray, StringBuilder, StructArray, new_null_array,
+};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::*;
+use datafusion::common::{Result, exec_err};
+use tapline_core::values::{Column, duckdb_type_name};
+
+use super::read;
+
+/// Converts a column; what does not fit is NULL where `lenient`, else an error.
+pub(super) fn convert(array: &ArrayRef, from: &Field, to: &Field, lenient: bool) -> Result<ArrayRef> {
+    let same_type = from.data_type() == to.data_type();
+    if same_type && (duckdb_type_name(from) == duckdb_type_name(to)) {
+        return Ok(Arc::clone(array));
+    }
+    if array.null_count() == array.len() && !to.data_type().is_null() {
+        return Ok(new_null_array(to.data_type(), array.len()));
+    }
+    let json = duckdb_type_name(from) == "JSON";
+    match (from.data_type(), to.data_type()) {
+        (DataType::Dictionary(_, value), _) => {
+            let plain = from.clone().with_data_type(value.as_ref().clone());
+            convert(&arrow::compute::cast(array, value)?, &plain, to, lenient)
+        }
+        (DataType::LargeUtf8 | DataType::Utf8View, _) => {
+            let plain = from.clone().with_data_type(DataType::Utf8);
+            convert(&arrow::compute::cast(array, &DataType::Utf8)?, &plain, to, lenient)
+        }
+        (DataType::Utf8, DataType::Utf8) if duckdb_type_name(to) == "JSON" => json_texts(array, lenient),
+        (DataType::Utf8, DataType::Utf8) => Ok(Arc::clone(array)),
+        (DataType::Utf8, _) if json => {
+            let bare: StringArray = array.as_string::<i32>().iter().map(|text| text.map(unquoted)).collect();
+            let text: ArrayRef = Arc::new(bare);
+            from_text(&text, to, lenient)
+        }
+        (DataType::Utf8, _) => from_text(array, to, lenient),
+        (_, DataType::Utf8) if duckdb_type_name(to) == "JSON" => to_json(array, from),
+        (_, DataType::Utf8) => to_text(array, from),
+        (_, DataType::Boolean) if from.data_type().is_numeric() => {
+            let numbers = engine(array, &DataType::Float64, lenient)?;
+            let numbers = numbers.as_primitive::<Float64Type>();
+            Ok(Arc::new(numbers.iter().map(|number| number.map(|number| number != 0.0)).collect::<BooleanArray>()))
+        }
+        (DataType::Boolean, DataType::Decimal128(..) | DataType::Decimal256(..)) => {
+            engine(&engine(array, &DataType::Int32, lenient)?, to.data_type(), lenient)
+        }
+        (DataType::Float32 | DataType::Float64, target) if target.is_integer() || is_huge(target) => {
+            let numbers = engine(array, &DataType::Float64, lenient)?;
+            let rounded: ArrayRef =
+                Arc::new(numbers.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even));
+            engine(&rounded, target, lenient)
+        }
+        (source, target) if source.is_decimal() && target.is_integer() => {
+            let whole = engine(array, &DataType::Decimal256(76, 0), lenient)?;
+            engine(&whole, target, lenient)
+        }
+        (DataType::List(item), DataType::List(wanted)) => {
+            let list = array.as_list::<i32>();
+            let values = convert(list.values(), item, wanted, lenient)?;
+            let list = ListArray::try_new(Arc::clone(wanted), list.offsets().clone(), values, list.nulls().cloned())?;
+            Ok(Arc::new(list))
+        }
+        (DataType::FixedSizeList(item, _), DataType::List(_)) => {
+            let list = arrow::compute::cast(array, &DataType::List(Arc::clone(item)))?;
+            convert(&list, &Field::new("", DataType::List(Arc::clone(item)), true), to, lenient)
+        }
+        (DataType::List(item), DataType::FixedSizeList(wanted, size)) => {
+            let inner = Field::new("", DataType::List(Arc::clone(wanted)), true);
+            let list = convert(array, &Field::new("", DataType::List(Arc::clone(item)), true), &inner, lenient)?;
+            let sized = arrow::compute::cast(&list, &DataType::FixedSizeList(Arc::clone(wanted), *size))?;
+            let _: &FixedSizeListArray = sized.as_fixed_size_list();
+            Ok(sized)
+        }
+        (DataType::Struct(members), DataType::Struct(wanted)) => structs(array, members, wanted, lenient),
+        (DataType::Map(entries, _), DataType::Map(wanted, sorted)) => {
+            let map = array.as_map();
+            let (DataType::Struct(from_entries), DataType::Struct(to_entries)) =
+                (entries.data_type(), wanted.data_type())
+            else {
+                return exec_err!("a map without entries");
+            };
+            let source: ArrayRef = Arc::new(map.entries().clone());
+            let converted = structs_by_place(&source, from_entries, to_entries, lenient)?;
+            let entries = converted.as_struct().clone();
+            let map =
+                MapArray::try_new(Arc::clone(wanted), map.offsets().clone(), entries, map.nulls().cloned(), *sorted)?;
+            Ok(Arc::new(map))
+        }
+        (source, target) => {
+            let known = arrow::compute::can_cast_types(source, target);
+            let apart = (source.is_temporal() != target.is_temporal() && !source.is_null())
+                || matches!(source, DataType::List(_) | DataType::Struct(_) | DataType::Map(..));
+            if !known || apart {
+                return exec_err!(
+                    "Unimplemented type for cast ({} -> {})",
+                    duckdb_type_name(from),
+                    duckdb_type_name(to)
+                );
+            }
+            engine(array, target, lenient)
+        }
+    }
+}
+
+fn is_huge(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Decimal256(..))
+}
+
+/// What the engine's own cast gives.
+fn engine(array: &ArrayRef, to: &DataType, lenient: bool) -> Result<ArrayRef> {
+    let options = CastOptions { safe: lenient, ..CastOptions::default() };
+    let converted = match cast_with_options(array, to, &options) {
+        Ok(converted) => converted,
+        Err(_) => {
+            let (from, to) = (type_name(array.data_type()), type_name(to));
+            return exec_err!("Type {from} with a value that is out of range for the destination type {to}");
+        }
+    };
+    Ok(converted)
+}
+
+fn type_name(data_type: &DataType) -> String {
+    duckdb_type_name(&super::types::plain(data_type.clone()))
+}
+
+/// The text of every value.
+pub(super) fn to_text(array: &ArrayRef, from: &Field) -> Result<ArrayRef> {
+    written(array, from, |column, row, out| column.text(row, out))
+}
+
+/// Every value as a JSON document.
+fn to_json(array: &ArrayRef, from: &Field) -> Result<ArrayRef> {
+    written(array, from, |column, row, out| {
+        let present = !column.is_null(row);
+        if present {
+            column.json(row, out);
+        }
+        present
+    })
+}
+
+fn written(array: &ArrayRef, from: &Field, write: impl Fn(&Column, usize, &mut Vec<u8>) -> bool) -> Result<ArrayRef> {
+    let column = Column::new(from, array)?;
+    let mut builder = StringBuilder::with_capacity(array.len(), array.len() * 8);
+    let mut text = Vec::new();
+    for row in 0..array.len() {
+        text.clear();
+        if write(&column, row, &mut text) {
+            builder.append_value(String::from_utf8_lossy(&text));
+        } else {
+            builder.append_null();
+        }
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+/// A JSON string's text; other documents as they are.
+fn unquoted(document: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(document) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => document.to_owned(),
+    }
+}
+
+fn json_texts(array: &ArrayRef, lenient: bool) -> Result<ArrayRef> {
+    let texts = array.as_string::<i32>();
+    let valid = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if texts.iter().flatten().all(valid) {
+        return Ok(Arc::clone(array));
+    }
+    if !lenient {
+        return exec_err!("Malformed JSON");
+    }
+    Ok(Arc::new(texts.iter().map(|text| text.filter(|text| valid(text))).collect::<StringArray>()))
+}
+
+/// Values read from texts.
+fn from_text(array: &ArrayRef, to: &Field, lenient: bool) -> Result<ArrayRef> {
+    let texts = array.as_string::<i32>();
+    macro_rules! whole {
+        ($native:ty, $name:literal) => {
+            primitive::<$native>(texts, $name, lenient, |text| {
+                let number = read::whole(text)?.to_i128()?;
+                number.try_into().ok()
+            })
+        };
+    }
+    match to.data_type() {
+        DataType::Int8 => whole!(Int8Type, "INT8"),
+        DataType::Int16 => whole!(Int16Type, "INT16"),
+        DataType::Int32 => whole!(Int32Type, "INT32"),
+        DataType::Int64 => whole!(Int64Type, "INT64"),
+        DataType::UInt8 => whole!(UInt8Type, "UINT8"),
+        DataType::UInt16 => whole!(UInt16Type, "UINT16"),
+        DataType::UInt32 => whole!(UInt32Type, "UINT32"),
+        DataType::UInt64 => whole!(UInt64Type, "UINT64"),
+        DataType::Float32 => {
+            primitive::<Float32Type>(texts, "FLOAT", lenient, |text| read::float(text).map(|number| number as f32))
+        }
+        DataType::Float64 => primitive::<Float64Type>(texts, "DOUBLE", lenient, read::float),
+        DataType::Decimal128(width, scale) => {
+            let limit = 10_i128.checked_pow(u32::from(*width)).unwrap_or(i128::MAX);
+            let name = format!("DECIMAL({width},{scale})");
+            let numbers = parsed(texts, &name, lenient, |text| {
+                read::decimal(text, *scale)?.to_i128().filter(|number| number.abs() < limit)
+            })?;
+            let numbers = numbers.into_iter().collect::<Decimal128Array>();
+            Ok(Arc::new(numbers.with_data_type(to.data_type().clone())))
+        }
+        DataType::Decimal256(_, scale) => {
+            let numbers = parsed(texts, "INT128", lenient, |text| {
+                let number = read::decimal(text, *scale)?;
+                number.to_i128().is_some().then_some(number)
+            })?;
+            let numbers = numbers.into_iter().collect::<Decimal256Array>();
+            Ok(Arc::new(numbers.with_data_type(to.data_type().clone())))
+        }
+        DataType::Boolean => {
+            Ok(Arc::new(parsed(texts, "BOOL", lenient, read::boolean)?.into_iter().collect::<BooleanArray>()))
+        }
+        DataType::Date32 => primitive::<Date32Type>(texts, "DATE", lenient, read::date),
+        DataType::Time64(TimeUnit::Microsecond) => {
+            primitive::<Time64MicrosecondType>(texts, "TIME", lenient, read::time)
+        }
+        DataType::Timestamp(unit, zone) => {
+            let zoned = zone.is_some();
+            let micros =
+                primitive::<TimestampMicrosecondType>(texts, "TIMESTAMP", lenient, |text| read::moment(text, zoned))?;
+            engine(&micros, &DataType::Timestamp(*unit, zone.clone()), lenient)
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            primitive::<IntervalMonthDayNanoType>(texts, "INTERVAL", lenient, read::interval)
+        }
+        DataType::FixedSizeBinary(16) => {
+            let mut builder = FixedSizeBinaryBuilder::with_capacity(texts.len(), 16);
+            for value in parsed(texts, "UUID", lenient, read::uuid)? {
+                match value {
+                    Some(bytes) => builder.append_value(bytes)?,
+                    None => builder.append_null(),
+                }
+            }
+            Ok(Arc::new(builder.finish()))
+        }
+        DataType::Binary => {
+            let mut builder = BinaryBuilder::new();
+            for value in parsed(texts, "BLOB", lenient, read::blob)? {
+                builder.append_option(value);
+            }
+            Ok(Arc::new(builder.finish()))
+        }
+        DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => super::nested::from_text(texts, to, lenient),
+        _ => exec_err!("Unimplemented type for cast (VARCHAR -> {})", duckdb_type_name(to)),
+    }
+}
+
+fn primitive<T: ArrowPrimitiveType>(
+    texts: &StringArray,
+    name: &str,
+    lenient: bool,
+    read: impl Fn(&str) -> Option<T::Native>,
+) -> Result<ArrayRef> {
+    let values = parsed(texts, name, lenient, read)?;
+    Ok(Arc::new(values.into_iter().collect::<PrimitiveArray<T>>()))
+}
+
+fn parsed<T>(
+    texts: &StringArray,
+    name: &str,
+    lenient: bool,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<Option<T>>> {
+    texts
+        .iter()
+        .map(|text| match text {
+            None => Ok(None),
+            Some(text) => match read(text) {
+                Some(value) => Ok(Some(value)),
+                None if lenient => Ok(None),
+                None => exec_err!("Could not convert string '{text}' to {name}"),
+            },
+        })
+        .collect()
+}
+
+/// Members by their names; those that the target lacks are left out, those that only it has are NULL.
+fn structs(array: &ArrayRef, members: &Fields, wanted: &Fields, lenient: bool) -> Result<ArrayRef> {
+    let named =
+        wanted.iter().any(|field| members.iter().any(|member| member.name().eq_ignore_ascii_case(field.name())));
+    if !named {
+        return structs_by_place(array, members, wanted, lenient);
+    }
+    let source = array.as_struct();
+    let columns = wanted
+        .iter()
+        .map(|field| match members.iter().position(|member| member.name().eq_ignore_ascii_case(field.name())) {
+            Some(index) => convert(source.column(index), &members[index], field, lenient),
+            None => Ok(new_null_array(field.data_type(), source.len())),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(StructArray::try_new(wanted.clone(), columns, source.nulls().cloned())?))
+}
+
+fn structs_by_place(array: &ArrayRef, members: &Fields, wanted: &Fields, lenient: bool) -> Result<ArrayRef> {
+    if members.len() != wanted.len() {
+        return exec_err!("Mismatch in the number of members of two structs");
+    }
+    let source = array.as_struct();
+    let columns = wanted
+        .iter()
+        .enumerate()
+        .map(|(index, field)| convert(source.column(index), &members[index], field, lenient))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(StructArray::try_new(wanted.clone(), columns, source.nulls().cloned())?))
+}
