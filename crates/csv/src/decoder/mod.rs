@@ -5,15 +5,18 @@
 mod batch;
 mod range;
 
+pub use range::{Fit, Seam};
+
 use std::collections::VecDeque;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::columns::{ColumnReader, NullRule};
-use crate::dialect::{CsvColumn, NameIndex, TableFormat, column_names, joined_header};
+use crate::dialect::{CsvColumn, Newline, TableFormat};
 use crate::encoding::{self, Transcoder};
 use crate::error::{CsvError, DecodeError};
+use crate::names::{NameIndex, column_names, joined_header};
 use crate::numbers::NumberStyle;
 use crate::options::{CsvOptions, OnBadRow};
 use crate::reject::{LineCounts, LineReject, RejectCode};
@@ -71,6 +74,8 @@ struct Settings {
     nulls: NullRule,
     never_null: Vec<bool>,
     policy: OnBadRow,
+    /// The only line break that may end a row.
+    line_break: Option<Newline>,
     null_padding: bool,
     union_by_name: bool,
     header: bool,
@@ -143,6 +148,7 @@ impl Decoder {
                 .map(|column| forced.iter().any(|name| name.eq_ignore_ascii_case(&column.name)))
                 .collect(),
             policy: options.bad_row_policy(),
+            line_break: options.line_break(),
             null_padding: options.null_padding.unwrap_or(false),
             union_by_name: options.union_by_name.unwrap_or(false),
             header: dialect.header,
@@ -333,6 +339,11 @@ impl Decoder {
                     .iter()
                     .map(|field| text_of(*field, &self.buffer, &self.settings.syntax, &mut scratch))
                     .collect();
+                if std::str::from_utf8(&self.buffer[record.start..record.next]).is_err() {
+                    // Its names are known as far as they can be read.
+                    let reject = self.reject_at(RejectCode::InvalidEncoding, record.start, line, 0);
+                    record_reject(&mut self.rejects, &mut self.counts, self.settings.policy, &self.file, reject)?;
+                }
                 self.counts.header += 1;
                 let Phase::Header(lines) = &mut self.phase else { return Ok(true) };
                 lines.push(cells);
@@ -457,6 +468,10 @@ impl Decoder {
                 }
                 kind @ (RecordKind::Malformed | RecordKind::Unclosed | RecordKind::TooLong) => Some(reject_code(kind)),
             };
+            let misfit = misfit.or_else(|| {
+                let ended = ending(&self.buffer[record.start..record.next])?;
+                self.settings.line_break.filter(|only| *only != ended).map(|_| RejectCode::OtherLineBreak)
+            });
             match misfit {
                 None => self.rows.places.push(Place { start: record.start, end: record.next, line }),
                 Some(code) => {
@@ -565,6 +580,7 @@ impl Decoder {
             RejectCode::LineTooLong => {
                 format!("the line is longer than max_line_size ({} bytes)", self.settings.syntax.limit)
             }
+            RejectCode::OtherLineBreak => "the line does not end in new_line".to_owned(),
             RejectCode::InvalidValue => "a value does not fit its declared type".to_owned(),
         }
     }
@@ -597,6 +613,16 @@ fn record_reject(
     counts.rejects += 1;
     rejects.push(reject);
     Ok(())
+}
+
+/// The line break at the end of a record; none at the end of a file.
+fn ending(record: &[u8]) -> Option<Newline> {
+    match record {
+        [.., b'\r', b'\n'] => Some(Newline::Crlf),
+        [.., b'\n'] => Some(Newline::Lf),
+        [.., b'\r'] => Some(Newline::Cr),
+        _ => None,
+    }
 }
 
 /// A lone field of nothing but white space.

@@ -12,11 +12,12 @@ use std::collections::HashSet;
 
 use encoding_rs::Encoding;
 
-use crate::dialect::{CsvColumn, Dialect, NameIndex, TableFormat, column_names, normalized_name, positional_name};
+use crate::dialect::{CsvColumn, Dialect, TableFormat};
 use crate::encoding;
 use crate::error::CsvError;
+use crate::names::{NameIndex, column_names, normalized_name, positional_name};
 use crate::options::{ColumnTypes, CsvOptions, TypeSettings};
-use crate::scanner::Syntax;
+use crate::scanner::{FieldKind, Syntax};
 use crate::temporal::TemporalFormat;
 use crate::types::CsvType;
 use candidates::choose_dialect;
@@ -88,6 +89,27 @@ pub fn detect(samples: &[Sample<'_>], options: &CsvOptions) -> Result<Detection,
     Ok(Detection { format: TableFormat { dialect, columns }, reasons })
 }
 
+/// Which marks of its dialect a sample makes use of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// Some value is quoted.
+    pub quotes: bool,
+    /// Some quoted value holds an escaped quote.
+    pub escapes: bool,
+}
+
+impl Usage {
+    pub(crate) fn of(sample: Sample<'_>, format: &TableFormat, options: &CsvOptions) -> Usage {
+        let Ok(encoding) = encoding::by_label(&format.dialect.encoding) else { return Usage::default() };
+        let bytes = encoding::to_utf8(sample.bytes, encoding, sample.complete);
+        let syntax = Syntax::new(&format.dialect, format.columns.len(), options);
+        let parsed = Parsed::new(&bytes, &syntax, sample.complete, format.dialect.skip, SAMPLE_ROWS);
+        let kinds = || parsed.records.iter().flat_map(|line| parsed.fields(line)).map(|field| field.kind);
+        let escapes = kinds().any(|kind| kind == FieldKind::Escaped);
+        Usage { quotes: escapes || kinds().any(|kind| kind == FieldKind::Quoted), escapes }
+    }
+}
+
 /// A sample as UTF-8.
 pub(crate) struct Text<'a> {
     name: &'a str,
@@ -126,13 +148,7 @@ fn declared_columns(
     reasons.push(format!("{} columns: set", schema.0.len()));
     let column = |(name, type_name): &(String, String)| {
         let data_type = CsvType::parse(type_name)?;
-        Ok(CsvColumn {
-            name: name.clone(),
-            header_name: None,
-            data_type,
-            format: format_for(data_type, options),
-            declared: true,
-        })
+        Ok(CsvColumn::declared(name.clone(), data_type, options))
     };
     schema.0.iter().map(column).collect()
 }
@@ -165,7 +181,12 @@ impl Source<'_> {
         let Gathered { names: header_names, evidence } = gathered;
         let mut names = header_names.clone();
         if self.options.normalize_names == Some(true) {
-            names = column_names(names.iter().map(|name| normalized_name(name)).collect());
+            let count = names.len();
+            let blank = |position, name: &str| self.dialect.header && *name == positional_name(position, count);
+            let normalized = |(position, name): (usize, &String)| {
+                if blank(position, name) { "_".to_owned() } else { normalized_name(name) }
+            };
+            names = column_names(names.iter().enumerate().map(normalized).collect());
         }
         if let Some(given) = &self.options.names {
             let padding = self.options.null_padding == Some(true);
@@ -185,7 +206,7 @@ impl Source<'_> {
         {
             let declared = self.options.declared_type(&name, position)?;
             let (data_type, format) = match declared {
-                Some(data_type) => (data_type, format_for(data_type, self.options)),
+                Some(data_type) => (data_type, data_type.format_in(self.options)),
                 None if all_text => (CsvType::Varchar, None),
                 None => evidence.conclude(self.rules),
             };
@@ -282,17 +303,5 @@ fn superfluous_types(options: &CsvOptions, columns: &[CsvColumn]) -> Result<(), 
     match types.0.iter().find(|(name, _)| !known.contains(&name.to_lowercase())) {
         Some((name, _)) => Err(crate::options::setting("types", format!("there is no column {name:?}"))),
         None => Ok(()),
-    }
-}
-
-fn format_for(data_type: CsvType, options: &CsvOptions) -> Option<String> {
-    match data_type {
-        CsvType::Date => options.dateformat.clone(),
-        CsvType::Timestamp
-        | CsvType::TimestampTz
-        | CsvType::TimestampSeconds
-        | CsvType::TimestampMilliseconds
-        | CsvType::TimestampNanoseconds => options.timestampformat.clone(),
-        _ => None,
     }
 }
