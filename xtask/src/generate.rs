@@ -8,9 +8,10 @@ use crate::Outcome;
 use crate::command::{cargo, output, root};
 
 /// Each generated file, and the arguments of `tapline` that print it.
-const GENERATED: [(&str, &[&str]); 2] = [
+const GENERATED: [(&str, &[&str]); 3] = [
     ("schema/tapline.schema.json", &["schema"]),
     ("docs/reference/destinations.md", &["destinations", "--format", "markdown"]),
+    ("docs/reference/functions.md", &["functions", "--format", "markdown"]),
 ];
 
 /// Writes the generated files, or compares them with what is there.

@@ -13,4 +13,7 @@ pub use run::{
     Adopted, FieldChange, PlanReport, PlanSample, RunOptions, SyncJob, adopt, plan, preview_sync, reset, run,
     validate_job,
 };
-pub use sql::{Access, BatchVisitor, Limits, Query, ScanReport, Session, check_sql, execute};
+pub use sql::{
+    Access, BatchVisitor, FunctionEntry, Limits, Query, ScanReport, Session, Support, check_sql, execute,
+    function_reference,
+};

@@ -113,6 +113,8 @@ pub enum Command {
     Schema(Schema),
     /// List the kinds of destinations, or the keys of one
     Destinations(Destinations),
+    /// List the functions of SQL
+    Functions(Functions),
     /// Explain an error code
     Explain(Explain),
     /// Print a completion script for a shell
@@ -375,6 +377,14 @@ pub struct Schema {
 pub struct Destinations {
     /// A kind, to list its keys
     pub kind: Option<String>,
+    /// How the result is written to stdout
+    #[arg(long, value_name = "text|json|markdown", hide_possible_values = true, default_value = "text")]
+    pub format: ReferenceFormat,
+}
+
+/// `tapline functions`.
+#[derive(Debug, Args)]
+pub struct Functions {
     /// How the result is written to stdout
     #[arg(long, value_name = "text|json|markdown", hide_possible_values = true, default_value = "text")]
     pub format: ReferenceFormat,

@@ -9,6 +9,7 @@ mod demo;
 mod destinations;
 mod discover;
 mod explain;
+mod functions;
 mod init;
 mod plan;
 mod policy;
@@ -75,6 +76,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Reset(arguments) => reset::run(&arguments, context).await,
         Command::Schema(_) => schema::run(),
         Command::Destinations(arguments) => destinations::run(&arguments),
+        Command::Functions(arguments) => functions::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

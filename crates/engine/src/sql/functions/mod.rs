@@ -14,6 +14,9 @@ mod toolkit;
 mod utility;
 mod windows;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use datafusion::functions_window::rank::dense_rank_udwf;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::field;
 use crate::sql::functions::toolkit::aggregate::{Aggregate, Group, Keep, list_scalar};
 use crate::sql::functions::toolkit::lists::list_of_field;
-use crate::sql::functions::toolkit::values::keys;
+use crate::sql::functions::toolkit::values::{keys, scalar};
 use crate::sql::functions::toolkit::{Function, aggregate};
 
 pub(super) fn functions() -> Vec<Function> {
@@ -72,7 +72,7 @@ impl Aggregate for OneRow {
     fn finish(&self, group: &Group<'_>) -> Result<ScalarValue> {
         match group.len() {
             0 => group.null(),
-            length => ScalarValue::try_from_array(&group.columns[0], if self.last { length - 1 } else { 0 }),
+            length => scalar(&group.columns[0], if self.last { length - 1 } else { 0 }),
         }
     }
 }
@@ -157,7 +157,7 @@ fn chosen(group: &Group<'_>, rows: &[usize], as_list: bool) -> Result<ScalarValu
             let rows: UInt32Array = rows.iter().map(|row| u32::try_from(*row).ok()).collect();
             list_scalar(take(&group.columns[0], &rows, None)?, group.result.data_type())
         }
-        Some(row) => ScalarValue::try_from_array(&group.columns[0], *row),
+        Some(row) => scalar(&group.columns[0], *row),
     }
 }
 

@@ -14,7 +14,7 @@ use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
 use super::field;
 use crate::sql::functions::toolkit::aggregate::{Aggregate, Group, list_scalar};
 use crate::sql::functions::toolkit::lists::{item_of, list_of, list_of_field};
-use crate::sql::functions::toolkit::values::keys;
+use crate::sql::functions::toolkit::values::{keys, scalar};
 use crate::sql::functions::toolkit::{Function, aggregate};
 
 pub(super) fn functions() -> Vec<Function> {
@@ -103,7 +103,7 @@ impl Aggregate for Frequent {
             Kind::Mode => {
                 let best = counts.iter().max_by(|left, right| left.1.cmp(&right.1).then(right.0.cmp(&left.0)));
                 match best {
-                    Some((row, _)) => ScalarValue::try_from_array(column, *row),
+                    Some((row, _)) => scalar(column, *row),
                     None => group.null(),
                 }
             }

@@ -50,7 +50,12 @@ pub(super) fn functions() -> Vec<Function> {
                 coerce: |types| {
                     expect_arguments(types, 4..=4)?;
                     let whole = types[..2].iter().all(DataType::is_integer);
-                    let number = if whole { DataType::Int64 } else { DataType::Float64 };
+                    let short = types[..2].iter().all(|data_type| *data_type == DataType::Int32);
+                    let number = match (whole, short) {
+                        (true, true) => DataType::Int32,
+                        (true, false) => DataType::Int64,
+                        (false, _) => DataType::Float64,
+                    };
                     Ok(vec![number.clone(), number, DataType::Int64, DataType::Boolean])
                 },
                 result: |plan| {

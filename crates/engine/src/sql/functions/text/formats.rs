@@ -35,6 +35,7 @@ fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         decimal if decimal.is_decimal() => DataType::Float64,
         DataType::UInt64 => DataType::UInt64,
         whole if whole.is_integer() => DataType::Int64,
+        DataType::Null => DataType::Utf8,
         other => other.clone(),
     };
     Ok(types.iter().enumerate().map(kind).collect())

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
-use datafusion::common::{Result, ScalarValue, internal_datafusion_err, plan_datafusion_err};
+use datafusion::common::{Result, internal_datafusion_err, plan_datafusion_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
+
+use super::values::scalar;
 
 /// Computes a column from the columns of the arguments.
 pub(crate) type Kernel = dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync;
@@ -236,5 +238,5 @@ pub(crate) fn wrap(column: ArrayRef, constant: bool) -> Result<ColumnarValue> {
     if column.len() != 1 {
         return Err(internal_datafusion_err!("a function gave {} rows for one", column.len()));
     }
-    Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&column, 0)?))
+    Ok(ColumnarValue::Scalar(scalar(&column, 0)?))
 }

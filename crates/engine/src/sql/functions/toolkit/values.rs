@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow_row::{RowConverter, Rows, SortField};
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
 use tapline_core::values::Column;
+
+use super::types::{Moment, Type, ZonedMoment};
 
 /// Each value as DuckDB's cast to VARCHAR writes it.
 pub(crate) fn texts(field: &Field, array: &ArrayRef) -> Result<StringArray> {
@@ -63,6 +65,18 @@ pub(crate) fn take(array: &ArrayRef, indices: Vec<Option<u32>>) -> Result<ArrayR
     Ok(arrow::compute::take(array, &UInt32Array::from(indices), None)?)
 }
 
+/// One value of a column; unlike those the engine makes, lists keep the tags of their items.
+pub(crate) fn scalar(column: &ArrayRef, row: usize) -> Result<ScalarValue> {
+    let one = column.slice(row, 1);
+    Ok(match column.data_type() {
+        DataType::List(_) => ScalarValue::List(Arc::new(one.as_list::<i32>().clone())),
+        DataType::FixedSizeList(_, _) => ScalarValue::FixedSizeList(Arc::new(one.as_fixed_size_list().clone())),
+        DataType::Struct(_) => ScalarValue::Struct(Arc::new(one.as_struct().clone())),
+        DataType::Map(_, _) => ScalarValue::Map(Arc::new(one.as_map().clone())),
+        _ => ScalarValue::try_from_array(column, row)?,
+    })
+}
+
 /// The field with another type, keeping its tags.
 pub(crate) fn retyped(field: &FieldRef, data_type: DataType) -> Field {
     if *field.data_type() == data_type { field.as_ref().clone() } else { Field::new(field.name(), data_type, true) }
@@ -74,6 +88,15 @@ pub(crate) fn common_type(types: &[DataType]) -> Option<DataType> {
     match known.as_slice() {
         [] => Some(DataType::Null),
         [first, rest @ ..] if rest.iter().all(|other| other == first) => Some(first.clone()),
+        moments if moments.iter().all(is_moment) => {
+            let zoned = moments.iter().any(|data_type| matches!(data_type, DataType::Timestamp(_, Some(_))));
+            Some(if zoned { ZonedMoment::data_type() } else { Moment::data_type() })
+        }
         _ => type_union_resolution(&known),
     }
+}
+
+fn is_moment(data_type: &DataType) -> bool {
+    use arrow::datatypes::TimeUnit::Microsecond;
+    matches!(data_type, DataType::Date32 | DataType::Timestamp(Microsecond, _))
 }

@@ -54,8 +54,8 @@ pub(super) fn functions() -> Vec<Function> {
                 coerce: as_they_are,
                 result: |plan| Ok(known(plan, 0)),
                 run: |call| {
-                    let row =
-                        |row: usize| call.columns[1..].iter().all(|column| column.is_valid(row)).then_some(row as u32);
+                    let nulls: Vec<_> = call.columns[1..].iter().filter_map(|column| column.logical_nulls()).collect();
+                    let row = |row: usize| nulls.iter().all(|nulls| nulls.is_valid(row)).then_some(row as u32);
                     take(&call.columns[0], (0..call.rows).map(row).collect())
                 },
             },
