@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::Column as EngineColumn;
 use datafusion::common::metadata::FieldMetadata;
-use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr, OrderBy, OrderByExpr,
@@ -118,7 +117,8 @@ impl Binder<'_> {
         };
         let number = self.unique("number");
         if ordered {
-            let numbered = LogicalPlanBuilder::from(plan).window([row_number().alias(&number)]);
+            let row = self.numbered(&plan)?;
+            let numbered = LogicalPlanBuilder::from(plan).window([row.alias(&number)]);
             plan = self.told(numbered.and_then(LogicalPlanBuilder::build))?;
         }
         let relation = self.unique("array");
