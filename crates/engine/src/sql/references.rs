@@ -33,11 +33,15 @@ pub struct Reference {
 /// An argument of a reader function that is no literal, and functions that read what is no table.
 pub fn replace_references(query: &mut Query, mut name_of: impl FnMut(Reference) -> String) -> Result<()> {
     let mut replacer = Replacer { name_of: &mut name_of };
-    match query.visit(&mut replacer) {
+    // Statements are walked by recursion, however deep they are.
+    match stacker::grow(STACK, || query.visit(&mut replacer)) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
 }
+
+/// The stack on which a statement is walked.
+const STACK: usize = 64 << 20;
 
 struct Replacer<'a> {
     name_of: &'a mut dyn FnMut(Reference) -> String,
