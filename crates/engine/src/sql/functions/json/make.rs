@@ -91,16 +91,14 @@ fn object(call: &Call<'_>) -> Result<ArrayRef> {
         .step_by(2)
         .map(|(column, field)| texts(field, column))
         .collect::<Result<Vec<_>>>()?;
-    let mut rows = Vec::with_capacity(call.rows);
-    for row in 0..call.rows {
-        let mut members = Vec::with_capacity(names.len());
-        for (index, names) in names.iter().enumerate() {
+    let row = |row: usize| -> Result<Option<String>> {
+        let members = names.iter().enumerate().map(|(index, names)| {
             if names.is_null(row) {
                 return exec_err!("the name of a JSON object's member is NULL");
             }
-            members.push(format!("{}:{}", quoted(names.value(row)), values[2 * index + 1][row]));
-        }
-        rows.push(Some(format!("{{{}}}", members.join(","))));
-    }
-    Ok(Json::build(rows))
+            Ok(format!("{}:{}", quoted(names.value(row)), values[2 * index + 1][row]))
+        });
+        Ok(Some(format!("{{{}}}", members.collect::<Result<Vec<_>>>()?.join(","))))
+    };
+    Ok(Json::build((0..call.rows).map(row).collect::<Result<_>>()?))
 }

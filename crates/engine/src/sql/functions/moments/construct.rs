@@ -181,7 +181,8 @@ fn make_date(call: &Call<'_>) -> Result<ArrayRef> {
 
 fn time(hour: i64, minute: i64, second: f64) -> Result<i64> {
     let possible = (0..24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60.0).contains(&second);
-    if !possible && !(hour == 24 && minute == 0 && second == 0.0) {
+    let midnight = hour == 24 && minute == 0 && second == 0.0;
+    if !possible && !midnight {
         return exec_err!("there is no such time of day");
     }
     Ok(hour * HOUR + minute * MINUTE + (second * SECOND as f64).round() as i64)

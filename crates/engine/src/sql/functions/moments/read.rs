@@ -139,7 +139,7 @@ impl Rest<'_> {
     /// The index of the name with which the rest begins, in any case.
     fn name(&mut self, names: &[&str]) -> Option<i64> {
         let begins = |name: &&str| self.0.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        let index = names.iter().position(|name| begins(&name))?;
+        let index = names.iter().position(begins)?;
         self.0 = &self.0[names[index].len()..];
         i64::try_from(index).ok()
     }

@@ -195,7 +195,7 @@ fn bins(call: &Call<'_>) -> Result<ArrayRef> {
             continue;
         }
         let (least, most, count) = (least.value(row), most.value(row), counts.value(row));
-        if !(1..=MOST).contains(&count) || !(least <= most) {
+        if !(1..=MOST).contains(&count) || least.is_nan() || most.is_nan() || least > most {
             return exec_err!("bins need a number of them above 0, and a least value that is not above the most");
         }
         rows.push(Some(ends(least, most, count, nice.value(row), whole)));

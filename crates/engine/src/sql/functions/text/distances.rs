@@ -58,7 +58,7 @@ pub(super) fn functions() -> Vec<Function> {
 /// A text whose characters are its bytes.
 struct Bytes<'a>(&'a str);
 
-impl<'a, 'b> IntoIterator for &'a Bytes<'b> {
+impl<'b> IntoIterator for &Bytes<'b> {
     type Item = u8;
     type IntoIter = std::str::Bytes<'b>;
 

@@ -83,7 +83,7 @@ fn bar(number: f64, least: f64, most: f64, width: f64) -> Result<String> {
     if !width.is_finite() || !(1.0..=WIDEST).contains(&width) {
         return exec_err!("the width of a bar is from 1 to 1000");
     }
-    if !(least < most) || !number.is_finite() {
+    if !least.is_finite() || !most.is_finite() || least >= most || !number.is_finite() {
         return exec_err!("the least value of a bar must be below its most");
     }
     let eighths = ((number.clamp(least, most) - least) / (most - least) * width * 8.0 + 1e-9).floor() as usize;
