@@ -1,24 +1,12 @@
 //! A run that is frozen while another one takes its stream, and wakes up later: it must not publish.
 //! Not here: two runs of one project, of which the second waits (`runners`).
 
-use std::process::{Child, Stdio};
-
-use crate::harness::{Delivery, Target, World, on_both, signal, wait_until};
+use crate::harness::{Delivery, Target, World, on_both, signal};
 
 on_both!(wakes_up_after_another_has_taken_over, wakes_up_before_anybody_else_came, two_first_runs_at_once);
 
 fn put(world: &World, rows: std::ops::RangeInclusive<u32>, name: &str) {
     world.put("customers.csv", rows.fold("id,name\n".to_owned(), |text, id| format!("{text}{id},{name}\n")));
-}
-
-/// Starts a run that freezes at a place, and waits until it has.
-fn freeze(world: &World, place: &str) -> Child {
-    let mut command = world.command(&["sync", "rows", "--format", "json"]);
-    command.env("TAPLINE_FAILPOINT", format!("{place}=stop"));
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let state = format!("/proc/{}/stat", child.id());
-    wait_until("the run to freeze", || std::fs::read_to_string(&state).is_ok_and(|line| line.contains(") T ")));
-    child
 }
 
 fn wakes_up_after_another_has_taken_over(target: &Target) {
@@ -29,7 +17,7 @@ fn wakes_up_after_another_has_taken_over(target: &Target) {
         put(&world, 1..=10, "first");
         world.sync().ended(0, "succeeded");
         put(&world, 1..=12, "frozen");
-        let frozen = freeze(&world, place);
+        let frozen = world.freeze(place);
         // Another project takes the stream by name.
         let other = World::new();
         other.deliver(target, Delivery { table: &table, ..Delivery::default() });
@@ -51,7 +39,7 @@ fn wakes_up_before_anybody_else_came(target: &Target) {
         let world = World::new();
         world.deliver(target, Delivery { table: &table, ..Delivery::default() });
         put(&world, 1..=10, "first");
-        let frozen = freeze(&world, place);
+        let frozen = world.freeze(place);
         // Its lease holds as long as it lives.
         let waiting = world.tapline(&["sync", "rows", "--lock-timeout", "200ms"]);
         waiting.fails(1, "SYNC-003").tells(&[&frozen.id().to_string()]);

@@ -9,6 +9,7 @@ on_both!(
     files_that_changed_in_any_way_are_read,
     other_settings_are_other_rows,
     a_table_that_was_tampered_with_stops_the_run,
+    a_table_that_somebody_else_made_anew_stops_the_run,
     another_destination_is_a_first_run,
     a_marker_that_is_gone_stops_the_run
 );
@@ -106,6 +107,22 @@ fn a_table_that_was_tampered_with_stops_the_run(target: &Target) {
         world.sync().ended(0, "succeeded").counted(&[("read", 3), ("inserted", 3)]);
         assert_eq!(target.value("SELECT count(*) FROM dropped"), "3");
     }
+}
+
+fn a_table_that_somebody_else_made_anew_stops_the_run(target: &Target) {
+    let world = world(target, Delivery::default());
+    world.sync().ended(0, "unchanged");
+    target.execute(
+        "DROP TABLE customers; CREATE TABLE customers (id BIGINT PRIMARY KEY, name TEXT); \
+         INSERT INTO customers VALUES (1, 'one'), (2, 'another')",
+    );
+    let run = world.sync().failed(4, "stopped", "MARK-003");
+    assert!(run.message().contains("made anew"), "{}", run.outcome);
+    assert!(run.hint().contains("adopt"), "{}", run.outcome);
+    assert_eq!(target.value("SELECT count(*) FROM customers"), "2");
+    world.tapline(&["adopt", "rows"]).exits(0);
+    world.sync().ended(0, "succeeded").counted(&[("read", 3), ("unchanged", 1), ("updated", 1), ("inserted", 1)]);
+    world.sync().ended(0, "unchanged");
 }
 
 fn another_destination_is_a_first_run(target: &Target) {

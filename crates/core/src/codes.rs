@@ -127,6 +127,7 @@ codes! {
     STATE_002 = "STATE-002", Failure, User, "the state was written by a newer version";
     STATE_003 = "STATE-003", Failure, External, "the state was changed by somebody else";
     STATE_004 = "STATE-004", Failure, External, "a snapshot file is damaged or missing";
+    STATE_005 = "STATE-005", Failure, External, "the lease of the run was lost";
     RUN_001 = "RUN-001", Cancelled, User, "the run was asked to stop";
     RUN_002 = "RUN-002", Failure, Internal, "the counts of a run do not add up";
     RUN_003 = "RUN-003", Failure, Internal, "something that must hold did not";

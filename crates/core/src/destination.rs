@@ -126,14 +126,27 @@ pub struct Marker {
     pub generation: u64,
     /// The run that last published, and how many batches it published; `None` before the first.
     pub published: Option<Published>,
-    /// The physical identity of the table *now* (PostgreSQL: oid and relfilenode), so that a dropped, recreated or
-    /// truncated table shows; `None` where the table is absent.
+    /// The physical identity of the table *now*, so that a dropped, recreated or truncated table shows: what stays while
+    /// the table lives, a colon, and what a rewrite changes (PostgreSQL: oid and relfilenode). `None` where the table is
+    /// absent.
     pub table: Option<String>,
     /// [`table`](Self::table) as it was at the last publication; another value now means that the table was dropped,
     /// recreated, truncated or rewritten since.
     pub published_table: Option<String>,
     /// Whether Tapline created the table.
     pub created: bool,
+}
+
+impl Marker {
+    /// Whether another table stands under the stream's name than the one that was published into: that one was dropped.
+    /// Rewriting or truncating a table leaves it the same one.
+    pub fn is_another_table(&self) -> bool {
+        let object = |table: &str| table.split(':').next().map(str::to_owned);
+        match (&self.table, &self.published_table) {
+            (Some(now), Some(then)) => object(now) != object(then),
+            _ => false,
+        }
+    }
 }
 
 /// The last publication on a stream.

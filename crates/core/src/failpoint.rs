@@ -27,23 +27,25 @@ pub const DESTINATION: &[&str] = &[
 ];
 
 /// Ends the process at once where `TAPLINE_FAILPOINT` holds this name, as a power cut would. `name:3` means the third
-/// time that the place is passed; `name=stop` freezes the process instead, until somebody wakes it with SIGCONT. Does
-/// nothing in a release build.
+/// time that the place is passed; `name=stop` freezes the process instead, until somebody wakes it with SIGCONT, and
+/// `name=panic` panics. Does nothing in a release build.
 pub fn failpoint(name: &str) {
     if !cfg!(debug_assertions) {
         return;
     }
     let Ok(wanted) = std::env::var("TAPLINE_FAILPOINT") else { return };
-    let (wanted, freezes) = match wanted.strip_suffix("=stop") {
-        Some(wanted) => (wanted, true),
-        None => (wanted.as_str(), false),
-    };
+    let (wanted, way) = wanted.split_once('=').unwrap_or((&wanted, ""));
     if !is_hit(name, wanted) {
         return;
     }
-    if !freezes {
-        std::process::abort();
+    match way {
+        "stop" => freeze(),
+        "panic" => panic!("the failpoint {name} was asked to panic"),
+        _ => std::process::abort(),
     }
+}
+
+fn freeze() {
     let process = std::process::id().to_string();
     let frozen = std::process::Command::new("kill").args(["-STOP", &process]).status();
     assert!(frozen.is_ok_and(|status| status.success()), "a failpoint could not freeze the process");

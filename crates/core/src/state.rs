@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::RunReport;
 
 /// The right to run one sync, and the run's number. Freed by [`StateStore::release`], by the death of the process, or,
@@ -122,6 +122,13 @@ pub trait StateStore: Send + Sync {
 
     /// Gives the lease back.
     async fn release(&self, lease: &Lease) -> Result<()>;
+
+    /// Waits until a lease that is held is lost, and says why (`STATE-005`): its run must stop, since another may begin.
+    /// Never ends where only the death of the process frees a lease.
+    async fn lost(&self, lease: &Lease) -> Error {
+        let _ = lease;
+        std::future::pending().await
+    }
 
     /// What the last commit left; `None` before the first.
     async fn checkpoint(&self, sync: &str) -> Result<Option<Checkpoint>>;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, StringArray};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanArray, PrimitiveArray, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
@@ -12,6 +12,7 @@ use arrow::datatypes::{
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
+use serde::de::IgnoredAny;
 
 use crate::dialect::CsvColumn;
 use crate::numbers::{self, Fidelity, NumberStyle};
@@ -68,6 +69,13 @@ pub(crate) struct Cells<'a> {
 }
 
 impl Cells<'_> {
+    /// Bytes of all fields of the column, escapes included.
+    fn length(&self) -> usize {
+        let Some(position) = self.position else { return 0 };
+        let fields = self.fields.iter().skip(position).step_by(self.stride.max(1));
+        fields.map(|field| (field.end - field.start) as usize).sum()
+    }
+
     /// Calls `visit` with every row's text, `None` for NULL.
     #[inline]
     fn for_each(&self, mut visit: impl FnMut(usize, Option<&[u8]>)) {
@@ -114,8 +122,10 @@ impl ColumnReader {
     pub(crate) fn build(&self, cells: Cells<'_>) -> Result<Built, ArrowError> {
         let spelled = self.declared;
         match self.data_type {
-            CsvType::Varchar | CsvType::Json => strings(cells, |_| true),
+            CsvType::Varchar => strings(cells, |_| true),
+            CsvType::Json => strings(cells, |text| serde_json::from_slice::<IgnoredAny>(text).is_ok()),
             CsvType::Uuid => strings(cells, is_uuid),
+            CsvType::Blob => Ok(blobs(cells)),
             CsvType::Boolean if spelled => Ok(booleans(cells, |text| numbers::declared_boolean(text.trim_ascii()))),
             CsvType::Boolean => Ok(booleans(cells, numbers::boolean)),
             CsvType::BigInt if !spelled => self.numbers::<Int64Type>(cells, |text| numbers::bigint(text.trim_ascii())),
@@ -130,7 +140,9 @@ impl ColumnReader {
             CsvType::USmallInt => self.integers::<UInt16Type>(cells),
             CsvType::UInteger => self.integers::<UInt32Type>(cells),
             CsvType::UBigInt => self.integers::<UInt64Type>(cells),
-            CsvType::Float => self.numbers::<Float32Type>(cells, |text| numbers::float(text, self.style.decimal)),
+            CsvType::Float => self.numbers::<Float32Type>(cells, |text| {
+                self.spelled_plainly(text).then(|| numbers::float(text, self.style.decimal)).flatten()
+            }),
             CsvType::Double => {
                 self.numbers::<Float64Type>(cells, |text| numbers::double(text, Fidelity::Value, self.style.decimal))
             }
@@ -165,9 +177,18 @@ impl ColumnReader {
         }
     }
 
+    /// Whether one field is NULL or a value of the type.
+    pub(crate) fn fits(&self, data: &[u8], field: FieldSpan, syntax: &Syntax, nulls: &NullRule) -> bool {
+        let fields = [field];
+        let cells =
+            Cells { data, fields: &fields, stride: 1, position: Some(0), rows: 1, syntax, nulls, never_null: false };
+        self.build(cells).is_ok_and(|built| built.misfits.is_empty())
+    }
+
     /// The narrowest type of the lattice BIGINT → DOUBLE → VARCHAR that also holds the column's misfits.
     pub(crate) fn wider_type(&self, cells: Cells<'_>) -> CsvType {
-        if self.data_type != CsvType::BigInt {
+        use CsvType::{BigInt, Decimal, Float, Integer, SmallInt, TinyInt};
+        if !matches!(self.data_type, BigInt | Integer | SmallInt | TinyInt | Decimal(..) | Float) {
             return CsvType::Varchar;
         }
         let mut all_numbers = true;
@@ -177,6 +198,11 @@ impl ColumnReader {
             });
         });
         if all_numbers { CsvType::Double } else { CsvType::Varchar }
+    }
+
+    /// The narrower types of numbers are as exact as the others where they were detected, and as lenient where they are declared.
+    fn spelled_plainly(&self, text: &[u8]) -> bool {
+        self.declared || numbers::is_canonical(text, self.style.decimal)
     }
 
     /// Spaces before a value are layout, behind it only where the type is declared (or BIGINT): what DuckDB takes for text stays text.
@@ -193,18 +219,17 @@ impl ColumnReader {
     where
         T::Native: TryFrom<i128>,
     {
-        self.numbers::<T>(cells, |text| T::Native::try_from(numbers::integer(text)?).ok())
+        self.numbers::<T>(cells, |text| {
+            let text = if self.declared { text } else { text.trim_ascii() };
+            self.spelled_plainly(text).then(|| T::Native::try_from(numbers::integer(text)?).ok()).flatten()
+        })
     }
 
     fn decimals(&self, cells: Cells<'_>, precision: u8, scale: i8) -> Result<Built, ArrowError> {
         let mut scratch = Vec::new();
         let (array, misfits) = typed::<Decimal128Type>(cells, |text| {
-            numbers::decimal(
-                self.style.ungroup(self.trimmed(text), &mut scratch)?,
-                precision,
-                scale,
-                self.style.decimal,
-            )
+            let text = self.style.ungroup(self.trimmed(text), &mut scratch)?;
+            self.spelled_plainly(text).then(|| numbers::decimal(text, precision, scale, self.style.decimal)).flatten()
         });
         Ok(Built { array: Arc::new(array.with_precision_and_scale(precision, scale)?), misfits })
     }
@@ -220,6 +245,40 @@ impl ColumnReader {
         let mut scratch = Vec::new();
         Ok(primitives::<T>(cells, |text| parse(self.style.ungroup(self.trimmed(text), &mut scratch)?)))
     }
+}
+
+/// BLOBs as DuckDB spells them: `\xAB` is a byte, any other character stands for itself and has to be ASCII.
+fn blobs(cells: Cells<'_>) -> Built {
+    let mut builder = BinaryBuilder::new();
+    let (mut misfits, mut scratch) = (Vec::new(), Vec::new());
+    cells.for_each(|row, text| match text.map(|text| unescaped_blob(text, &mut scratch)) {
+        Some(Some(())) => builder.append_value(&scratch),
+        None => builder.append_null(),
+        Some(None) => {
+            misfits.push(row);
+            builder.append_null();
+        }
+    });
+    Built { array: Arc::new(builder.finish()), misfits }
+}
+
+fn unescaped_blob(mut text: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
+    bytes.clear();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    while let Some((first, rest)) = text.split_first() {
+        text = match (first, rest) {
+            (b'\\', [b'x', high, low, rest @ ..]) => {
+                bytes.push(digit(*high)? << 4 | digit(*low)?);
+                rest
+            }
+            (b'\\', _) | (0x80.., _) => return None,
+            _ => {
+                bytes.push(*first);
+                rest
+            }
+        };
+    }
+    Some(())
 }
 
 fn is_uuid(text: &[u8]) -> bool {
@@ -295,7 +354,7 @@ fn booleans(cells: Cells<'_>, parse: impl Fn(&[u8]) -> Option<bool>) -> Built {
 }
 
 fn strings(cells: Cells<'_>, fits: impl Fn(&[u8]) -> bool) -> Result<Built, ArrowError> {
-    let mut bytes: Vec<u8> = Vec::new();
+    let mut bytes: Vec<u8> = Vec::with_capacity(cells.length());
     let mut offsets: Vec<i32> = Vec::with_capacity(cells.rows + 1);
     let mut validity = Validity::new(cells.rows);
     let mut misfits = Vec::new();

@@ -2,13 +2,13 @@
 //! How it is found out lives in `detect`; how it is applied in `decoder`.
 //! Callers keep a [`TableFormat`] in their state, send it to workers and widen it when a scan asks for that.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Widen;
+use crate::options::CsvOptions;
 use crate::types::CsvType;
 
 /// How fields and rows are told apart.
@@ -121,6 +121,11 @@ impl TableFormat {
 }
 
 impl CsvColumn {
+    /// A column whose type the settings declare.
+    pub(crate) fn declared(name: String, data_type: CsvType, options: &CsvOptions) -> CsvColumn {
+        CsvColumn { name, header_name: None, data_type, format: data_type.format_in(options), declared: true }
+    }
+
     pub(crate) fn field(&self) -> Field {
         Field::new(&self.name, self.data_type.arrow(), true)
     }
@@ -128,105 +133,5 @@ impl CsvColumn {
     /// The name under which a file's header knows the column.
     pub(crate) fn name_in_files(&self) -> &str {
         self.header_name.as_deref().unwrap_or(&self.name)
-    }
-}
-
-/// The name DuckDB gives to the nameless column at `position` of `count`: as many digits as the last one needs.
-pub(crate) fn positional_name(position: usize, count: usize) -> String {
-    let digits = count.saturating_sub(1).to_string().len();
-    format!("column{position:0digits$}")
-}
-
-/// The cells of a header of several lines: what stands in a column, joined by spaces.
-pub(crate) fn joined_header(lines: Vec<Vec<String>>) -> Vec<String> {
-    let mut joined: Vec<String> = Vec::new();
-    for line in lines {
-        joined.resize(joined.len().max(line.len()), String::new());
-        for (name, cell) in joined.iter_mut().zip(line) {
-            let space = if name.is_empty() || cell.is_empty() { "" } else { " " };
-            *name = format!("{name}{space}{cell}");
-        }
-    }
-    joined
-}
-
-/// Column names as DuckDB makes them from a header: blanks become `column0`, …, repeated names (without regard to case) get `_1`, `_2`, ….
-pub(crate) fn column_names(cells: Vec<String>) -> Vec<String> {
-    let count = cells.len();
-    let mut repeats: HashMap<String, usize> = HashMap::new();
-    let mut names = Vec::new();
-    for (position, cell) in cells.into_iter().enumerate() {
-        let cell = if cell.trim().is_empty() { positional_name(position, count) } else { cell.trim().to_owned() };
-        let mut name = cell.clone();
-        while repeats.contains_key(&name.to_lowercase()) {
-            let count = repeats.entry(cell.to_lowercase()).or_default();
-            *count += 1;
-            name = format!("{cell}_{count}");
-        }
-        repeats.insert(name.to_lowercase(), 0);
-        names.push(name);
-    }
-    names
-}
-
-/// Finds columns by name: exactly, else without regard to case.
-pub(crate) struct NameIndex {
-    exact: HashMap<String, usize>,
-    folded: HashMap<String, usize>,
-}
-
-impl NameIndex {
-    pub(crate) fn new(names: &[String]) -> NameIndex {
-        let mut index = NameIndex { exact: HashMap::new(), folded: HashMap::new() };
-        for (position, name) in names.iter().enumerate() {
-            index.insert(name, position);
-        }
-        index
-    }
-
-    /// Adds a name; of equal ones the first stays.
-    pub(crate) fn insert(&mut self, name: &str, position: usize) {
-        self.exact.entry(name.to_owned()).or_insert(position);
-        self.folded.entry(name.to_lowercase()).or_insert(position);
-    }
-
-    pub(crate) fn find(&self, name: &str) -> Option<usize> {
-        self.exact.get(name).or_else(|| self.folded.get(&name.to_lowercase())).copied()
-    }
-}
-
-/// The words of a name in lower case, joined by `_`; names that do not begin with a letter get a leading `_`.
-pub(crate) fn normalized_name(name: &str) -> String {
-    let words: Vec<String> = name
-        .split(|character: char| !character.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect();
-    let joined = words.join("_");
-    if joined.starts_with(|character: char| character.is_numeric()) || joined.is_empty() {
-        format!("_{joined}")
-    } else {
-        joined
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_follow_duckdb() {
-        let names = |cells: &[&str]| column_names(cells.iter().map(|cell| (*cell).to_owned()).collect());
-        assert_eq!(names(&["a", "a", "A", "a_1"]), ["a", "a_1", "A_2", "a_1_1"]);
-        assert_eq!(names(&["a", "", " ", "b"]), ["a", "column1", "column2", "b"]);
-        assert_eq!(names(&["column1", ""]), ["column1", "column1_1"]);
-        assert_eq!(names(&["", "", "", "", "", "", "", "", "", "", " x "])[8..], ["column08", "column09", "x"]);
-    }
-
-    #[test]
-    fn normalized() {
-        assert_eq!(normalized_name("Lead Id"), "lead_id");
-        assert_eq!(normalized_name("Total (USD)"), "total_usd");
-        assert_eq!(normalized_name("2nd"), "_2nd");
     }
 }

@@ -11,8 +11,16 @@ pub enum CsvError {
     #[error("csv setting `{setting}`: {message}")]
     Setting {
         /// The setting's name as the user writes it.
-        setting: &'static str,
+        setting: String,
         /// What is wrong and what is allowed.
+        message: String,
+    },
+    /// An argument of a reader function is unknown, or not what it has to be.
+    #[error("the argument {argument} of the reader function: {message}")]
+    Argument {
+        /// The argument's name as the user writes it.
+        argument: String,
+        /// What is wrong with it.
         message: String,
     },
     /// The compressed stream is damaged or cut off.
@@ -60,6 +68,17 @@ pub enum DecodeError {
     /// The file cannot be read further.
     #[error(transparent)]
     Failed(#[from] CsvError),
+}
+
+impl DecodeError {
+    /// The error with its line counted from the start of the file, where `lines` lines lie before the range it was met in.
+    #[must_use]
+    pub fn behind(mut self, lines: u64) -> DecodeError {
+        if let DecodeError::Widen(Widen { line, .. }) | DecodeError::Failed(CsvError::BadRow { line, .. }) = &mut self {
+            *line += lines;
+        }
+        self
+    }
 }
 
 /// The request to read a table again with wider column types (see [`crate::TableFormat::widen`]).

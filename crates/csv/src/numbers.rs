@@ -117,6 +117,11 @@ pub(crate) fn integer(text: &[u8]) -> Option<i128> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
+/// Whether a number is spelled without `+` and leading zeros, so that its value tells its text, trailing zeros of a fraction aside.
+pub(crate) fn is_canonical(text: &[u8], point: u8) -> bool {
+    Number::read(text, point).is_some_and(|number| !number.plus && !number.padded)
+}
+
 /// A DECIMAL with `scale` digits after the point, as its unscaled integer; `None` when a non-zero digit would be lost.
 pub(crate) fn decimal(text: &[u8], precision: u8, scale: i8, point: u8) -> Option<i128> {
     let number = Number::read(text, point)?;

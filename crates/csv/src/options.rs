@@ -9,7 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 
+use crate::dialect::Newline;
 use crate::encoding;
 use crate::error::CsvError;
 use crate::types::CsvType;
@@ -45,7 +47,7 @@ pub struct CsvOptions {
     /// Lines that begin with this character are skipped; an empty string means there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// Accepted for compatibility: `\n`, `\r\n` and `\r` are always all understood.
+    /// The only line break, `\n`, `\r\n` or `\r`: rows that end in another one are rejected, unless `strict` is off. By default all are understood.
     #[serde(alias = "newline", skip_serializing_if = "Option::is_none")]
     pub new_line: Option<String>,
     /// Encoding by its WHATWG label, such as `utf-8`, `utf-16`, `latin-1`, `windows-1252`, `shift_jis`.
@@ -114,6 +116,21 @@ pub struct CsvOptions {
     /// Unite the columns of all files by name; a column that a file lacks is NULL there.
     #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub union_by_name: Option<bool>,
+    /// Accepted for compatibility, without effect: rejected lines are always kept and shown.
+    #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
+    pub store_rejects: Option<bool>,
+    /// Accepted for compatibility, without effect: rejected lines are shown, not put into a table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejects_table: Option<String>,
+    /// Accepted for compatibility, without effect, as `rejects_table`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejects_scan: Option<String>,
+    /// Accepted for compatibility, without effect: every rejected line is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejects_limit: Option<u64>,
+    /// Accepted for compatibility, without effect: files are looked at across the whole table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_to_sniff: Option<i64>,
     /// Accepted for compatibility, without effect: buffers have the size they need.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buffer_size: Option<u64>,
@@ -123,6 +140,50 @@ pub struct CsvOptions {
 }
 
 impl CsvOptions {
+    /// These settings, overlaid with the named arguments of a reader function, under whichever of their names.
+    ///
+    /// # Errors
+    /// [`CsvError::Argument`] for an argument that is unknown, given twice or NULL, and as [`CsvOptions::validate`].
+    pub fn with_arguments(&self, arguments: &Map<String, Value>) -> Result<CsvOptions, CsvError> {
+        /// NULL stands for "none" here.
+        const NULLABLE: [&str; 7] = ["delim", "delimiter", "sep", "quote", "escape", "comment", "thousands"];
+        let mut named = Map::new();
+        for (name, value) in arguments {
+            let value = match value {
+                Value::Null if NULLABLE.contains(&name.as_str()) => Value::String(String::new()),
+                Value::Null => {
+                    return Err(CsvError::Argument { argument: name.clone(), message: "it cannot be NULL".to_owned() });
+                }
+                Value::Object(entries) if entries.is_empty() => {
+                    return Err(CsvError::Argument { argument: name.clone(), message: "it is empty".to_owned() });
+                }
+                value => value.clone(),
+            };
+            // One at a time, so that the error can name it.
+            serde_json::from_value::<CsvOptions>(Value::Object(Map::from_iter([(name.clone(), value.clone())])))
+                .map_err(|error| CsvError::Argument { argument: name.clone(), message: error.to_string() })?;
+            named.insert(name.clone(), value);
+        }
+        let twice = |error: serde_json::Error| CsvError::Argument {
+            argument: named.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+            message: error.to_string(),
+        };
+        let given: CsvOptions = serde_json::from_value(Value::Object(named.clone())).map_err(twice)?;
+        let object = |options: &CsvOptions| match serde_json::to_value(options) {
+            Ok(Value::Object(object)) => object,
+            _ => Map::new(),
+        };
+        let mut merged = object(self);
+        if given.columns.is_some() {
+            merged.remove("types");
+            merged.remove("names");
+        }
+        merged.extend(object(&given));
+        let merged: CsvOptions = serde_json::from_value(Value::Object(merged)).map_err(twice)?;
+        merged.validate()?;
+        Ok(merged)
+    }
+
     /// Checks every setting that can be checked without a file.
     ///
     /// # Errors
@@ -170,6 +231,16 @@ impl CsvOptions {
             }
             (Some(_), None) => {}
         }
+        let kept = [self.store_rejects.is_some(), self.rejects_table.is_some(), self.rejects_scan.is_some()];
+        if kept.contains(&true) && self.bad_row_policy() == OnBadRow::Fail {
+            return Err(setting("store_rejects", "nothing is rejected where the first bad line ends the reading"));
+        }
+        if self.rejects_limit.is_some() && !kept.contains(&true) {
+            return Err(setting("rejects_limit", "it goes with store_rejects"));
+        }
+        if self.files_to_sniff.is_some_and(|files| files == 0 || files < -1) {
+            return Err(setting("files_to_sniff", "use a number of files, or -1 for all of them"));
+        }
         if self.header_lines.is_some_and(|lines| lines == 0 || lines > 100) {
             return Err(setting("header_lines", "use 1 to 100, or header: false where no line names the columns"));
         }
@@ -180,7 +251,9 @@ impl CsvOptions {
             return Err(setting("columns", "it is the whole schema: do not give `types` or `names` with it"));
         }
         for name in self.auto_type_candidates.iter().flatten() {
-            CsvType::parse(name)?;
+            if !CsvType::parse(name)?.is_candidate() {
+                return Err(setting("auto_type_candidates", format!("{name} can be declared, not detected")));
+            }
         }
         for (_, name) in self.columns.iter().flat_map(|columns| &columns.0) {
             CsvType::parse(name)?;
@@ -221,6 +294,16 @@ impl CsvOptions {
             (None, Some(false)) => OnBadRow::Fail,
             (None, _) => OnBadRow::Reject,
         }
+    }
+
+    /// The only line break that may end a row.
+    pub(crate) fn line_break(&self) -> Option<Newline> {
+        let given = self.new_line.as_deref().filter(|_| self.is_strict())?;
+        Some(match given {
+            "\r\n" | "\\r\\n" => Newline::Crlf,
+            "\r" | "\\r" => Newline::Cr,
+            _ => Newline::Lf,
+        })
     }
 
     pub(crate) fn is_strict(&self) -> bool {
@@ -266,8 +349,8 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::E
 }
 
 /// A [`CsvError::Setting`].
-pub(crate) fn setting(setting: &'static str, message: impl Into<String>) -> CsvError {
-    CsvError::Setting { setting, message: message.into() }
+pub(crate) fn setting(setting: &str, message: impl Into<String>) -> CsvError {
+    CsvError::Setting { setting: setting.to_owned(), message: message.into() }
 }
 
 fn single_character(name: &'static str, value: Option<&str>) -> Result<(), CsvError> {

@@ -33,6 +33,8 @@ pub enum RejectCode {
     InvalidEncoding,
     /// A row longer than `max_line_size`.
     LineTooLong,
+    /// A row that ends in another line break than `new_line`.
+    OtherLineBreak,
     /// A value that is not of the column's declared type.
     InvalidValue,
 }
@@ -47,6 +49,7 @@ impl RejectCode {
             RejectCode::MalformedQuote => "malformed_quote",
             RejectCode::InvalidEncoding => "invalid_encoding",
             RejectCode::LineTooLong => "line_too_long",
+            RejectCode::OtherLineBreak => "other_line_break",
             RejectCode::InvalidValue => "invalid_value",
         }
     }

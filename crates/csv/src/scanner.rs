@@ -13,6 +13,8 @@ pub(crate) struct Syntax {
     /// A space behind a delimiter belongs to it.
     pub spaced: bool,
     pub quote: Option<u8>,
+    /// Two quotes in a quoted field are one.
+    pub doubled: bool,
     /// Only where it is another byte than the quote.
     pub escape: Option<u8>,
     pub comment: Option<Vec<u8>>,
@@ -35,6 +37,7 @@ impl Syntax {
             delimiter: if dialect.delimiter.is_empty() { vec![0xFF] } else { dialect.delimiter.as_bytes().to_vec() },
             spaced: dialect.spaced,
             quote,
+            doubled: dialect.escape.is_some(),
             escape: byte(dialect.escape).filter(|escape| Some(*escape) != quote),
             comment: dialect.comment.as_ref().map(|comment| comment.as_bytes().to_vec()),
             inline_comment: dialect
@@ -338,18 +341,32 @@ impl<'a> Scanner<'a> {
         let data = self.data;
         let mut kind = FieldKind::Quoted;
         let mut misplaced = false;
+        // Up to here the field is known to go on, whatever line breaks there are.
+        let mut goes_on = open;
         while let Some(position) = self.specials.next() {
             let byte = data[position];
             if position >= end {
                 return Quoted::Misplaced;
             }
             if Some(byte) == self.syntax.quote {
-                if data.get(position + 1).copied() == self.syntax.quote {
+                let doubled = self.syntax.doubled && data.get(position + 1).copied() == self.syntax.quote;
+                // Behind a quote that was text, two quotes before the field's end are one more of those and the closing one.
+                if doubled && misplaced {
+                    match self.after_quote(position + 2, end, true) {
+                        AfterQuote::Unknown => return Quoted::Unclosed,
+                        AfterQuote::Text => {}
+                        _ => {
+                            self.specials.seek(position + 1);
+                            continue;
+                        }
+                    }
+                }
+                if doubled {
                     kind = FieldKind::Escaped;
                     self.specials.seek(position + 2);
                     continue;
                 }
-                let after = self.after_quote(position + 1, end);
+                let after = self.after_quote(position + 1, end, misplaced);
                 match after {
                     AfterQuote::Unknown => return Quoted::Unclosed,
                     AfterQuote::Text if !self.syntax.strict => misplaced = true,
@@ -365,8 +382,12 @@ impl<'a> Scanner<'a> {
                     self.specials.seek(position + 2);
                 }
             } else if byte == b'\n' || (byte == b'\r' && data.get(position + 1) != Some(&b'\n')) {
-                if misplaced {
-                    return Quoted::Misplaced;
+                if misplaced && position > goes_on {
+                    match self.closing_quote(position, end) {
+                        Ahead::Closing(quote) => goes_on = quote,
+                        Ahead::None => return Quoted::Misplaced,
+                        Ahead::Unknown => return Quoted::Unclosed,
+                    }
                 }
                 *breaks += 1;
             }
@@ -374,16 +395,37 @@ impl<'a> Scanner<'a> {
         if data.len() > end { Quoted::Misplaced } else { Quoted::Unclosed }
     }
 
-    /// Looks at what follows a quote up to `end`: spaces between a closing quote and the field's end are nobody's data.
-    fn after_quote(&self, position: usize, end: usize) -> AfterQuote {
-        let rest = &self.data[position..];
-        let spaces =
-            if self.syntax.delimiter[0] == b' ' { 0 } else { rest.iter().take_while(|byte| **byte == b' ').count() };
+    /// Looks behind a line break for the quote that closes the field it stands in: one before another field opens.
+    fn closing_quote(&self, position: usize, end: usize) -> Ahead {
+        let (Some(quote), data) = (self.syntax.quote, self.data) else { return Ahead::None };
+        for next in memchr::memchr_iter(quote, &data[position..data.len().min(end)]).map(|next| position + next) {
+            let before = &data[..next];
+            if before.ends_with(&self.syntax.delimiter) || matches!(before, [.., b'\n' | b'\r']) {
+                return Ahead::None;
+            }
+            match self.after_quote(next + 1, end, true) {
+                AfterQuote::Unknown => return Ahead::Unknown,
+                AfterQuote::Text => {}
+                _ => return Ahead::Closing(next),
+            }
+        }
+        if data.len() > end || self.at_end { Ahead::None } else { Ahead::Unknown }
+    }
+
+    /// Looks at what follows a quote up to `end`: spaces between a closing quote and the field's end are nobody's data, unless the field
+    /// holds quotes that are text.
+    fn after_quote(&self, position: usize, end: usize, misplaced: bool) -> AfterQuote {
+        let rest = self.data.get(position..).unwrap_or_default();
+        let spaces = match self.syntax.delimiter[0] {
+            b' ' => 0,
+            _ if misplaced => 0,
+            _ => rest.iter().take_while(|byte| **byte == b' ').count(),
+        };
         let rest = &rest[spaces..];
         let position = position + spaces;
         if position.saturating_add(self.syntax.delimiter.len()) > end {
             AfterQuote::Text
-        } else if rest.starts_with(&self.syntax.delimiter) {
+        } else if rest.first() == Some(&self.syntax.delimiter[0]) && rest.starts_with(&self.syntax.delimiter) {
             AfterQuote::Delimiter(position + self.syntax.delimiter.len())
         } else if matches!(rest.first(), Some(b'\n' | b'\r')) || (rest.is_empty() && self.at_end) {
             AfterQuote::LineEnd(position)
@@ -395,6 +437,14 @@ impl<'a> Scanner<'a> {
             AfterQuote::Text
         }
     }
+}
+
+/// What closes a field of several lines with quotes inside.
+enum Ahead {
+    Closing(usize),
+    None,
+    /// The buffer ends first.
+    Unknown,
 }
 
 enum Quoted {
@@ -446,22 +496,22 @@ pub(crate) fn find_record(data: &[u8], syntax: &Syntax, width: usize, at_end: bo
 /// Takes doubled quotes and escapes out of a quoted field's text.
 pub(crate) fn unescape<'a>(text: &[u8], syntax: &Syntax, scratch: &'a mut Vec<u8>) -> &'a [u8] {
     scratch.clear();
+    let Some(quote) = syntax.quote else {
+        scratch.extend_from_slice(text);
+        return scratch;
+    };
+    let escape = syntax.escape.unwrap_or(quote);
     let mut rest = text;
-    while let Some((byte, following)) = rest.split_first() {
-        let second = following.first().copied();
-        let doubled = Some(*byte) == syntax.quote && second == syntax.quote;
-        let escaped =
-            Some(*byte) == syntax.escape && second.is_some() && (second == syntax.quote || second == syntax.escape);
-        match second {
-            Some(kept) if doubled || escaped => {
-                scratch.push(kept);
-                rest = &following[1..];
-            }
-            _ => {
-                scratch.push(*byte);
-                rest = following;
-            }
-        }
+    while let Some(position) = memchr::memchr2(quote, escape, rest) {
+        let (byte, following) = (rest[position], rest.get(position + 1).copied());
+        let doubled = syntax.doubled && byte == quote && following == Some(quote);
+        let escaped = syntax.escape == Some(byte) && (following == Some(quote) || following == syntax.escape);
+        // Of a pair the second one stays.
+        let kept = position + usize::from(doubled || escaped);
+        scratch.extend_from_slice(&rest[..position]);
+        scratch.push(rest[kept]);
+        rest = &rest[kept + 1..];
     }
+    scratch.extend_from_slice(rest);
     scratch
 }

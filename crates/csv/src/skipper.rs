@@ -93,7 +93,7 @@ impl Skipper {
             self.state = match self.state {
                 SkipState::ToLineEnd => SkipState::ToLineEnd,
                 _ if ends_field => SkipState::FieldStart,
-                SkipState::QuoteInQuoted if Some(byte) == syntax.quote => SkipState::Quoted,
+                SkipState::QuoteInQuoted if syntax.doubled && Some(byte) == syntax.quote => SkipState::Quoted,
                 _ if Some(byte) == syntax.inline_comment => SkipState::ToLineEnd,
                 SkipState::FieldStart if Some(byte) == syntax.quote => SkipState::Quoted,
                 SkipState::FieldStart if byte == b' ' => SkipState::FieldStart,

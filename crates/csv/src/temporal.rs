@@ -240,6 +240,8 @@ fn timestamp_nanoseconds(text: &[u8], shape: DateShape, twelve_hours: bool, zone
 pub(crate) enum TemporalFormat {
     /// A shape that detection knows, read without formatting machinery.
     Shape { date: DateShape, twelve_hours: bool },
+    /// A shape of dates alone; as a timestamp, such a date is its midnight.
+    Day(DateShape),
     /// A user's `strptime` format.
     Pattern(String),
 }
@@ -251,10 +253,12 @@ impl TemporalFormat {
     pub(crate) fn new(pattern: Option<&str>) -> TemporalFormat {
         let Some(pattern) = pattern else { return TemporalFormat::ISO };
         for date in DateShape::ALL {
+            if pattern == date.pattern() {
+                return TemporalFormat::Day(date);
+            }
             for twelve_hours in [false, true] {
-                let shape = TemporalFormat::Shape { date, twelve_hours };
-                if pattern == date.pattern() || pattern == timestamp_pattern(date, twelve_hours) {
-                    return shape;
+                if pattern == timestamp_pattern(date, twelve_hours) {
+                    return TemporalFormat::Shape { date, twelve_hours };
                 }
             }
         }
@@ -269,7 +273,7 @@ impl TemporalFormat {
     /// Days since 1970-01-01.
     pub(crate) fn date(&self, text: &[u8]) -> Option<i32> {
         match self {
-            TemporalFormat::Shape { date, .. } => {
+            TemporalFormat::Shape { date, .. } | TemporalFormat::Day(date) => {
                 date.read(text).filter(|(_, rest)| rest.is_empty()).map(|(days, _)| days)
             }
             TemporalFormat::Pattern(pattern) => {
@@ -283,7 +287,7 @@ impl TemporalFormat {
     pub(crate) fn timestamp(&self, text: &[u8], zoned: bool) -> Option<i64> {
         match self {
             TemporalFormat::Shape { date, twelve_hours } => timestamp(text, *date, *twelve_hours, zoned),
-            TemporalFormat::Pattern(_) => {
+            TemporalFormat::Pattern(_) | TemporalFormat::Day(_) => {
                 let nanoseconds = self.timestamp_nanoseconds(text, zoned)?;
                 (nanoseconds % 1000 == 0).then(|| i64::try_from(nanoseconds / 1000).ok()).flatten()
             }
@@ -294,6 +298,10 @@ impl TemporalFormat {
     pub(crate) fn timestamp_nanoseconds(&self, text: &[u8], zoned: bool) -> Option<i128> {
         match self {
             TemporalFormat::Shape { date, twelve_hours } => timestamp_nanoseconds(text, *date, *twelve_hours, zoned),
+            TemporalFormat::Day(_) => {
+                let days = self.date(text).filter(|_| !zoned)?;
+                Some(i128::from(days) * i128::from(DAY) * 1000)
+            }
             TemporalFormat::Pattern(pattern) => {
                 let text = std::str::from_utf8(text).ok()?;
                 let instant = if zoned {

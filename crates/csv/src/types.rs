@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::CsvError;
-use crate::options::setting;
+use crate::options::{CsvOptions, setting};
 
 /// The type of a CSV column. Detection chooses among BOOLEAN, BIGINT, DOUBLE, DATE, TIME, TIMESTAMP, TIMESTAMPTZ and VARCHAR; the others must be declared.
 /// Serialised as DuckDB's type name.
@@ -39,6 +39,7 @@ pub enum CsvType {
     TimestampTz,
     Uuid,
     Json,
+    Blob,
     Varchar,
 }
 
@@ -76,6 +77,7 @@ impl CsvType {
             "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" => CsvType::TimestampTz,
             "UUID" | "GUID" => CsvType::Uuid,
             "JSON" => CsvType::Json,
+            "BLOB" | "BYTEA" | "BINARY" | "VARBINARY" => CsvType::Blob,
             "VARCHAR" | "TEXT" | "STRING" | "CHAR" | "BPCHAR" | "NVARCHAR" => CsvType::Varchar,
             _ => return Err(unknown(name)),
         };
@@ -105,8 +107,34 @@ impl CsvType {
             CsvType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             CsvType::TimestampNanoseconds => DataType::Timestamp(TimeUnit::Nanosecond, None),
             CsvType::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
+            CsvType::Blob => DataType::Binary,
             CsvType::Uuid | CsvType::Json | CsvType::Varchar => DataType::Utf8,
         }
+    }
+
+    /// The `strptime` format that the settings give for the type's values.
+    pub(crate) fn format_in(self, options: &CsvOptions) -> Option<String> {
+        match self {
+            CsvType::Date => options.dateformat.clone(),
+            CsvType::Timestamp
+            | CsvType::TimestampTz
+            | CsvType::TimestampSeconds
+            | CsvType::TimestampMilliseconds
+            | CsvType::TimestampNanoseconds => options.timestampformat.clone(),
+            _ => None,
+        }
+    }
+
+    /// Whether detection may choose the type where the settings name it as a candidate.
+    pub(crate) fn is_candidate(self) -> bool {
+        use CsvType::{BigInt, Boolean, Date, Double, Time, Timestamp, TimestampTz, Varchar};
+        matches!(self, Boolean | BigInt | Double | Time | Date | Timestamp | TimestampTz | Varchar) || self.is_narrow()
+    }
+
+    /// A number type that detection leaves aside unless the settings name it as a candidate.
+    pub(crate) fn is_narrow(self) -> bool {
+        use CsvType::{Decimal, Float, Integer, SmallInt, TinyInt};
+        matches!(self, TinyInt | SmallInt | Integer | Decimal(..) | Float)
     }
 }
 
@@ -153,6 +181,7 @@ impl fmt::Display for CsvType {
             CsvType::TimestampTz => "TIMESTAMP WITH TIME ZONE",
             CsvType::Uuid => "UUID",
             CsvType::Json => "JSON",
+            CsvType::Blob => "BLOB",
             CsvType::Varchar => "VARCHAR",
         };
         formatter.write_str(name)

@@ -8,7 +8,7 @@ use arrow::datatypes::{FieldRef, SchemaRef};
 use futures::StreamExt;
 use serde::Serialize;
 use tapline_core::values::duckdb_type_name;
-use tapline_core::{ErrorReport, Result};
+use tapline_core::{ErrorReport, Result, codes};
 use tapline_storage::{FileFormat, Manifest, S3Source, StreamFiles, streams};
 
 use crate::sql::{Session, TableKind};
@@ -105,15 +105,20 @@ async fn describe_group(
     manifest: &Manifest,
     group: StreamFiles,
 ) -> Vec<StreamDescription> {
-    if group.files.len() > 1 && !group.hive && !share_columns(session, source, manifest, &group).await {
-        let singles = group.split(source);
-        return futures::stream::iter(singles)
-            .map(|single| describe(session, manifest, single))
-            .buffered(2)
-            .collect()
-            .await;
+    let may_differ = group.files.len() > 1 && !group.hive;
+    if !may_differ || share_columns(session, source, manifest, &group).await {
+        let together = describe(session, manifest, group.clone()).await;
+        // Columns of the same names may still have types that no type holds together.
+        let differ = together.error.as_ref().is_some_and(|error| error.code == codes::FILE_003.id);
+        if !(may_differ && differ) {
+            return vec![together];
+        }
     }
-    vec![describe(session, manifest, group).await]
+    futures::stream::iter(group.split(source))
+        .map(|single| describe(session, manifest, single))
+        .buffered(2)
+        .collect()
+        .await
 }
 
 async fn share_columns(session: &Session, source: &S3Source, manifest: &Manifest, group: &StreamFiles) -> bool {

@@ -8,6 +8,7 @@ mod discover;
 mod run;
 pub mod sql;
 
+pub use diff::shared::SharedFolder;
 pub use discover::{ColumnDescription, DialectDescription, Discovery, StreamDescription, columns, discover};
 pub use run::{
     Adopted, FieldChange, PlanReport, PlanSample, RunOptions, SyncJob, adopt, plan, preview_sync, reset, run,

@@ -22,14 +22,27 @@ const NONCE_LENGTH: usize = 24;
 
 /// Seals and opens. The key is read, or made, when it is first needed.
 pub(crate) struct Sealer {
-    key_file: PathBuf,
+    key_file: Option<PathBuf>,
     cipher: OnceCell<XChaCha20Poly1305>,
 }
 
 impl Sealer {
     /// A sealer with the key of [`KEY_VARIABLE`], else of `key_file`, which is made with mode 0600 where it is absent.
     pub(crate) fn new(key_file: PathBuf) -> Self {
-        Self { key_file, cipher: OnceCell::new() }
+        Self { key_file: Some(key_file), cipher: OnceCell::new() }
+    }
+
+    /// A sealer with the key of [`KEY_VARIABLE`] alone, for a store that several machines share.
+    ///
+    /// # Errors
+    /// `STATE-001` where the variable is not set.
+    pub(crate) fn of_environment() -> Result<Self> {
+        if std::env::var(KEY_VARIABLE).is_ok_and(|text| !text.trim().is_empty()) {
+            return Ok(Self { key_file: None, cipher: OnceCell::new() });
+        }
+        Err(Error::new(codes::STATE_001, format!("opening the state: {KEY_VARIABLE} is not set"))
+            .hint("a state in PostgreSQL is shared, and so is the key that seals rejected rows in it")
+            .hint(format!("make one, and give it to every machine: export {KEY_VARIABLE}=$(openssl rand -hex 32)")))
     }
 
     /// Seals `clear`. Only [`open`](Self::open) with the same `context` gives it back.
@@ -46,12 +59,12 @@ impl Sealer {
     /// Opens what [`seal`](Self::seal) made.
     pub(crate) async fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>> {
         let damaged = || {
-            Error::new(codes::STATE_001, "opening a sealed row: it was sealed with another key, or is damaged").hint(
-                format!(
-                    "set {KEY_VARIABLE} as it was, or put {} back; `tapline reset SYNC` forgets sealed rows",
-                    self.key_file.display()
-                ),
-            )
+            let way = match &self.key_file {
+                Some(file) => format!("set {KEY_VARIABLE} as it was, or put {} back", file.display()),
+                None => format!("set {KEY_VARIABLE} as it was when the state was made"),
+            };
+            Error::new(codes::STATE_001, "opening what was sealed: it was sealed with another key, or is damaged")
+                .hint(format!("{way}; `tapline reset SYNC` forgets sealed rows"))
         };
         let Some((&[VERSION], rest)) = sealed.split_first_chunk() else { return Err(damaged()) };
         let Some((nonce, message)) = rest.split_first_chunk::<NONCE_LENGTH>() else { return Err(damaged()) };
@@ -66,13 +79,14 @@ impl Sealer {
     }
 
     fn key(&self) -> Result<Key<XChaCha20Poly1305>> {
-        let text = match std::env::var(KEY_VARIABLE) {
-            Ok(text) if !text.is_empty() => text,
-            _ => read_or_make(&self.key_file).map_err(|error| {
-                Error::new(codes::STATE_001, format!("reading the key file {}", self.key_file.display()))
+        let text = match (std::env::var(KEY_VARIABLE), &self.key_file) {
+            (Ok(text), _) if !text.is_empty() => text,
+            (_, Some(file)) => read_or_make(file).map_err(|error| {
+                Error::new(codes::STATE_001, format!("reading the key file {}", file.display()))
                     .because(error)
                     .hint(format!("make the file readable, or set {KEY_VARIABLE}"))
             })?,
+            (_, None) => return Err(Error::internal("the key of the state is gone")),
         };
         let digest = Sha256::new().chain_update(b"tapline state key 1\0").chain_update(text.trim()).finalize();
         Ok(<[u8; 32]>::from(digest).into())

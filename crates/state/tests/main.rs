@@ -1,7 +1,10 @@
-//! The store suite on SQLite, and what only SQLite has: files, modes, versions, death of a holder.
+//! The store suite on SQLite, and what only SQLite has: files, modes, versions, death of a holder. PostgreSQL has a module
+//! of its own.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "what is skipped is said on stdout")]
 
+mod postgres;
 mod suite;
 
 use std::io::{BufRead, BufReader};
@@ -130,6 +133,44 @@ async fn keys_and_payloads_are_not_in_the_file_in_clear() {
             assert!(!bytes.windows(7).any(|window| window == b"hunter2"), "{}", path.display());
         }
     }
+}
+
+#[tokio::test]
+async fn many_rejects_lie_in_one_sealed_file() {
+    let folder = Folder::new();
+    let store = suite::Place::open(&folder).await;
+    let lease = store.lease("customers", Duration::ZERO).await.unwrap();
+    let reject = |row: u32| Reject {
+        encoded_key: format!("hunter2-{row}").into_bytes(),
+        key: json!({ "id": format!("hunter2-{row}") }),
+        reason: "refused".to_owned(),
+        code: "ROW-002".to_owned(),
+        payload: None,
+        attempts: 1,
+        first_at: chrono::Utc::now(),
+        last_at: chrono::Utc::now(),
+    };
+    let many = Commit { rejects: (0..12_000).map(reject).collect(), ..Commit::default() };
+    let place = folder.path().join(".tapline/rejects/customers");
+    let files = || -> Vec<_> { std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    store.commit(&lease, 0, many.clone()).await.unwrap();
+    let first = files();
+    assert_eq!(first.len(), 1);
+    let bytes = std::fs::read(&first[0]).unwrap();
+    assert!(!bytes.windows(7).any(|window| window == b"hunter2"));
+    assert_eq!(count(&folder.path().join(".tapline/state.db"), "SELECT count(*) FROM rejects").await, 0);
+
+    store.release(&lease).await.unwrap();
+    let lease = store.lease("customers", Duration::ZERO).await.unwrap();
+    store.commit(&lease, 1, many).await.unwrap();
+    assert!(files().len() == 1 && files() != first, "the file of the run before is gone");
+    let mut damaged = std::fs::read(&files()[0]).unwrap();
+    damaged[5_000] ^= 1;
+    std::fs::write(&files()[0], damaged).unwrap();
+    assert_eq!(store.rejects("customers").await.unwrap_err().code(), codes::STATE_001);
+
+    store.commit(&lease, 2, Commit { rejects: vec![reject(1)], ..Commit::default() }).await.unwrap();
+    assert!(files().is_empty());
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Reading from S3: settings, identities, listings, pinned reads, checks and policy documents.
-//! Not here: SQL, schemas and the reading of formats (the engine), and writing to S3 (the `files` destination).
+//! Not here: SQL, schemas and the reading of formats (the engine).
 //! Called by the engine for every run, and by the commands that check or describe a source.
 
+mod cache;
 mod check;
 mod client;
 mod config;
@@ -20,6 +21,7 @@ mod policy;
 mod retry;
 mod source;
 mod streams;
+mod writable;
 
 pub use client::Traffic;
 pub use config::{Auth, AuthKeys, S3SourceConfig, S3SourceKeys};

@@ -2,7 +2,6 @@
 //! Not here: finding them (`listing`), choosing among keys (`pattern`) and reading (`pinned`).
 //! Called by the engine, which keeps a manifest for every table of a run, and by `discover`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -89,7 +88,7 @@ fn location(key: &str) -> Path {
 pub struct Manifest {
     /// The bucket they are in.
     pub bucket: String,
-    /// By key.
+    /// By key; those of several patterns one after the other.
     pub files: Vec<FileEntry>,
     /// Names that the pattern matches.
     pub listed: u64,
@@ -122,20 +121,11 @@ impl Manifest {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// The files of both, each once.
+    /// The files of both, one after the other, as a list of patterns names them.
     #[must_use]
-    pub fn merge(self, other: Self) -> Self {
-        let mut files: BTreeMap<String, FileEntry> =
-            self.files.into_iter().map(|file| (file.key.clone(), file)).collect();
-        for file in other.files {
-            files.entry(file.key.clone()).or_insert(file);
-        }
-        Self {
-            bucket: self.bucket,
-            files: files.into_values().collect(),
-            listed: self.listed + other.listed,
-            skipped: self.skipped + other.skipped,
-        }
+    pub fn append(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        Self { listed: self.listed + other.listed, skipped: self.skipped + other.skipped, ..self }
     }
 }
 
@@ -198,9 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn merging_keeps_files_once() {
-        let both = manifest(vec![entry("a"), entry("b")]).merge(manifest(vec![entry("b"), entry("c")]));
+    fn a_file_that_is_named_twice_is_there_twice() {
+        let both = manifest(vec![entry("b"), entry("c")]).append(manifest(vec![entry("a"), entry("b")]));
         let keys: Vec<_> = both.files.iter().map(|file| file.key.as_str()).collect();
-        assert_eq!(keys, ["a", "b", "c"]);
+        assert_eq!(keys, ["b", "c", "a", "b"]);
+        assert_eq!(both.listed, 4);
     }
 }

@@ -152,8 +152,19 @@ impl Shared {
         }
     }
 
-    /// Reads a whole range.
+    /// Reads a whole range, unless it is known already.
     async fn fetch(&self, pinned: &Pinned, range: Range<u64>) -> Result<Bytes, Failure> {
+        let Some(etag) = &pinned.file.etag else { return self.request(pinned, range).await };
+        if let Some(bytes) = self.source.cache().get(&pinned.file.key, etag, &range) {
+            return Ok(bytes);
+        }
+        let start = range.start;
+        let bytes = self.request(pinned, range).await?;
+        self.source.cache().put(&pinned.file.key, etag, start, &bytes);
+        Ok(bytes)
+    }
+
+    async fn request(&self, pinned: &Pinned, range: Range<u64>) -> Result<Bytes, Failure> {
         loop {
             let pin = self.pin(pinned);
             self.counters.count_request();
@@ -169,6 +180,9 @@ impl Shared {
         }
     }
 }
+
+/// Ranges up to this are read whole, so that they can be kept; larger ones as they arrive.
+const SMALL_RANGE: u64 = 256 << 10;
 
 /// A range being read. A body that breaks off is taken up where it ended.
 struct Body {
@@ -234,6 +248,12 @@ impl ObjectStore for PinnedStore {
             Some(range) => asked_range(range, meta.size)?,
             None => 0..meta.size,
         };
+        if !options.head && !range.is_empty() && range.end - range.start <= SMALL_RANGE {
+            let bytes = self.shared.fetch(&pinned, range.clone()).await;
+            let bytes = bytes.map_err(|failure| store_error(failure.into_error()))?;
+            let payload = GetResultPayload::Stream(futures::stream::once(async { Ok(bytes) }).boxed());
+            return Ok(GetResult { payload, meta, range, attributes: object_store::Attributes::default() });
+        }
         // A lookup needs no request: the manifest knows the answer, and the answer must be the manifest's.
         let rest = if options.head { 0..0 } else { range.clone() };
         let body = Body { shared: Arc::clone(&self.shared), pinned, rest, pieces: None, attempts: Attempts::new() };

@@ -6,10 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use object_store::aws::AwsCredential;
 use tapline_core::{Error, Result, codes};
 
+use crate::cache::RangeCache;
 use crate::client::{Client, Pin, Traffic};
 use crate::config::S3SourceConfig;
+use crate::failure::Failure;
 use crate::format::FileFormat;
 use crate::location::{S3Url, is_within, one_spelling};
 use crate::manifest::FileEntry;
@@ -43,6 +46,7 @@ pub struct S3Source {
 struct Inner {
     config: S3SourceConfig,
     client: Client,
+    cache: RangeCache,
 }
 
 impl S3Source {
@@ -54,7 +58,7 @@ impl S3Source {
             return Err(rest.iter().fold(error, Error::hint));
         }
         let client = Client::new(&config, options)?;
-        Ok(Self { inner: Arc::new(Inner { config, client }) })
+        Ok(Self { inner: Arc::new(Inner { config, client, cache: RangeCache::default() }) })
     }
 
     /// The settings.
@@ -65,6 +69,22 @@ impl S3Source {
     /// The bucket's name.
     pub fn bucket(&self) -> &str {
         &self.inner.config.bucket
+    }
+
+    /// The bucket's region; asks the bucket where the settings leave it open.
+    pub(crate) async fn region(&self) -> Result<String> {
+        self.inner.client.find_region().await.map_err(Failure::into_error)?;
+        Ok(self.inner.client.known_region())
+    }
+
+    /// What to sign with now; `None` for nobody.
+    pub(crate) async fn credential(&self) -> Result<Option<Arc<AwsCredential>>> {
+        self.inner.client.credentials().get().await
+    }
+
+    /// Whether nobody signs.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.inner.client.credentials().is_anonymous()
     }
 
     /// `s3://bucket/path`.
@@ -81,6 +101,10 @@ impl S3Source {
     /// Requests and bytes so far.
     pub fn traffic(&self) -> Traffic {
         self.client().traffic()
+    }
+
+    pub(crate) fn cache(&self) -> &RangeCache {
+        &self.inner.cache
     }
 
     pub(crate) fn client(&self) -> &Client {

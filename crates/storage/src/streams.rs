@@ -95,8 +95,10 @@ fn table(source: &S3Source, home: &str, files: &[&FileEntry]) -> Option<StreamFi
 }
 
 fn single(source: &S3Source, file: &FileEntry) -> StreamFiles {
+    let stem = without_suffix(&file.key);
     StreamFiles {
-        name: name_of(source, without_suffix(&file.key)),
+        // A file that is the source's path is all of the source, whose own name would have the suffix.
+        name: if file.key == source.config().path { last_segment(stem).to_owned() } else { name_of(source, stem) },
         path: format!("s3://{}/{}", source.bucket(), escape(&file.key)),
         format: file.format,
         hive: !file.partitions().is_empty(),
@@ -107,9 +109,13 @@ fn single(source: &S3Source, file: &FileEntry) -> StreamFiles {
 /// The path below the source's; the last segment, or the bucket, for the source's own.
 fn name_of(source: &S3Source, path: &str) -> String {
     let below = path.strip_prefix(source.config().path.as_str()).unwrap_or(path).trim_start_matches('/');
-    let last = |path: &str| path.rsplit('/').next().map(str::to_owned).filter(|name| !name.is_empty());
-    match below {
-        "" => last(path).unwrap_or_else(|| source.bucket().to_owned()),
-        below => below.to_owned(),
+    match (below, last_segment(path)) {
+        ("", "") => source.bucket().to_owned(),
+        ("", last) => last.to_owned(),
+        (below, _) => below.to_owned(),
     }
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tapline_core::config::{Deletes, Mode, SyncConfig};
 use tapline_core::yaml::{ConfigError, Node, Span};
 use tapline_core::{Code, ErasedConnector, Error, codes};
+use tapline_storage::S3Url;
 
 use crate::errors::Failure;
 use crate::wiring::{Wiring, source_config};
@@ -122,11 +123,12 @@ pub fn of_model_and_its_source(wiring: &Wiring, name: &str) -> Vec<Problem> {
 fn of_state(wiring: &Wiring) -> Vec<Problem> {
     let project = &wiring.project;
     let mut findings = Vec::new();
-    if !project.state.url.starts_with("sqlite:") && !wiring.is_open(&project.state.url) {
-        findings.push("state.url has to be `sqlite:PATH` in this version".to_owned());
+    let known = ["sqlite:", "postgres://", "postgresql://"];
+    if !known.iter().any(|scheme| project.state.url.starts_with(scheme)) && !wiring.is_open(&project.state.url) {
+        findings.push("state.url has to be `sqlite:PATH` or `postgres://…`".to_owned());
     }
-    if project.state.snapshots.contains("://") {
-        findings.push("state.snapshots has to be a folder in this version".to_owned());
+    if project.state.snapshots.contains("://") && S3Url::parse(&project.state.snapshots).is_err() {
+        findings.push("state.snapshots has to be a folder or `s3://bucket/prefix`".to_owned());
     }
     lint(&project.state_span, findings)
 }

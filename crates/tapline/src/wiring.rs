@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tapline_core::config::{self, Entry, ModelConfig, Project, SyncConfig};
 use tapline_core::yaml::{self, ConfigError, ProcessLookup, Variables};
 use tapline_core::{ConnectContext, Destination, ErasedConnector, Error, StateStore, codes};
-use tapline_engine::{Access, Limits, Session, SyncJob};
-use tapline_storage::{ConnectOptions, S3Source, S3SourceConfig};
+use tapline_engine::{Access, Limits, Session, SharedFolder, SyncJob};
+use tapline_storage::{ConnectOptions, S3Source, S3SourceConfig, S3Url};
 use tempfile::TempDir;
 
 use crate::errors::{Failure, nearest, unknown_name};
@@ -128,6 +128,25 @@ impl Wiring {
         Ok(ReadState { store, _folder: Some(folder) })
     }
 
+    /// The folder of snapshots; the one for copies where they lie in a bucket.
+    fn snapshots(&self) -> &str {
+        let snapshots = &self.project.state.snapshots;
+        if S3Url::is_s3(snapshots) { ".tapline/snapshots" } else { snapshots }
+    }
+
+    /// The bucket that snapshots are shared by, reached with the AWS credentials of the environment.
+    fn shared_snapshots(&self) -> Result<Option<Arc<SharedFolder>>, Failure> {
+        let snapshots = &self.project.state.snapshots;
+        if !S3Url::is_s3(snapshots) {
+            return Ok(None);
+        }
+        let url = S3Url::parse(snapshots)?;
+        let config =
+            S3SourceConfig { path: url.key.trim_matches('/').to_owned(), ..S3SourceConfig::ambient(&url.bucket) };
+        let source = S3Source::connect(config, ConnectOptions::default())?;
+        Ok(Some(Arc::new(SharedFolder::new(source))))
+    }
+
     /// The settings of a sync.
     pub fn sync(&self, name: &str) -> Result<&SyncConfig, Failure> {
         Ok(find(&self.project.syncs, "sync", name)?)
@@ -155,7 +174,8 @@ impl Wiring {
             destination,
             capabilities: connector.capabilities(),
             state: Arc::clone(state),
-            snapshots: self.project.folder.join(&self.project.state.snapshots),
+            snapshots: self.project.folder.join(self.snapshots()),
+            shared: self.shared_snapshots()?,
             limits: Limits::default(),
         })
     }

@@ -19,8 +19,13 @@ pub struct Database {
 impl Database {
     /// A new database; `None` where there is no server.
     pub fn create() -> Option<Self> {
+        std::env::var("TAPLINE_TEST_POSTGRES_URL").ok().map(|server| Self::on(&server))
+    }
+
+    /// A new database on a server.
+    pub fn on(server: &str) -> Self {
         static CREATED: AtomicU32 = AtomicU32::new(0);
-        let server: Url = std::env::var("TAPLINE_TEST_POSTGRES_URL").ok()?.parse().unwrap();
+        let server: Url = server.parse().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let number = CREATED.fetch_add(1, Ordering::Relaxed);
         let name = format!("tapline_e2e_{}_{number}", std::process::id());
@@ -28,7 +33,12 @@ impl Database {
         execute(&runtime, &server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         execute(&runtime, &server, &format!("CREATE DATABASE {name}"));
         let client = Some(connect(&runtime, &database(&server, &name)));
-        Some(Self { runtime, client, server, name })
+        Self { runtime, client, server, name }
+    }
+
+    /// Connects again, after the server was away.
+    pub fn reconnect(&mut self) {
+        self.client = Some(connect(&self.runtime, &database(&self.server, &self.name)));
     }
 
     /// `postgres://user:password@host:port/database`.

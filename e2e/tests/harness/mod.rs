@@ -5,12 +5,15 @@
 mod binary;
 mod database;
 mod files;
+#[path = "../../../crates/destinations/tests/postgres/own_server.rs"]
+mod own_server;
 mod target;
 mod world;
 
 pub use binary::{Outcome, Run, signal, wait_until};
 pub use database::Database;
 pub use files::{Cell, Format, Table, customers};
+pub use own_server::OwnServer;
 pub use target::{Target, sqlite_rows};
 pub use world::{Delivery, World};
 

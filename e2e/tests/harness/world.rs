@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::binary;
-use super::{Outcome, Run, Target};
+use super::{Outcome, Run, Target, wait_until};
 
 /// Everything around the binary.
 pub struct World {
@@ -170,5 +170,20 @@ syncs:
     pub fn crash(&self, failpoint: &str) {
         let outcome = self.tapline_with(&["sync", "rows"], &[("TAPLINE_FAILPOINT", failpoint)]);
         assert_eq!(outcome.signal, Some(6), "the failpoint {failpoint} was not met: {outcome}");
+    }
+
+    /// Starts the project's one sync in a process that freezes at a failpoint, and waits until it has.
+    pub fn freeze(&self, failpoint: &str) -> Child {
+        self.freeze_with(failpoint, &[])
+    }
+
+    /// The same with environment variables.
+    pub fn freeze_with(&self, failpoint: &str, variables: &[(&str, &str)]) -> Child {
+        let mut command = self.command(&["sync", "rows", "--format", "json"]);
+        command.env("TAPLINE_FAILPOINT", format!("{failpoint}=stop")).envs(variables.iter().copied());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let state = format!("/proc/{}/stat", child.id());
+        wait_until("the run to freeze", || fs::read_to_string(&state).is_ok_and(|line| line.contains(") T ")));
+        child
     }
 }

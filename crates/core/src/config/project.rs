@@ -24,7 +24,8 @@ pub struct StateConfig {
     /// `sqlite:PATH`, relative to the project's folder, or `postgres://…` where several machines share it.
     #[serde(default = "default_state_url")]
     pub url: String,
-    /// A folder for what was delivered, relative to the project's folder.
+    /// What was delivered: a folder, relative to the project's, or `s3://bucket/prefix`, reached with the AWS credentials
+    /// of the environment. Where several machines share the state they must share this too.
     #[serde(default = "default_snapshots")]
     pub snapshots: String,
 }

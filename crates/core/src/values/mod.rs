@@ -11,6 +11,7 @@ mod numbers;
 mod scalars;
 mod temporal;
 mod types;
+mod variant;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
@@ -144,7 +145,7 @@ impl Column {
 fn values(field: &Field, array: &ArrayRef) -> Result<Box<dyn Values>, ArrowError> {
     use floats::{Doubles, Floats};
     use numbers::{Decimals, Hugeints, Integers};
-    use scalars::{Blobs, Booleans, JsonTexts, Nothing, Texts, Uuids};
+    use scalars::{Blobs, Booleans, JsonTexts, Nothing, Texts, Uuids, VariantTexts};
     use temporal::{Dates, Intervals, Moments, Times};
 
     macro_rules! integers {
@@ -164,6 +165,7 @@ fn values(field: &Field, array: &ArrayRef) -> Result<Box<dyn Values>, ArrowError
         ($array:expr) => {
             match Tag::of(field) {
                 Tag::Json => Box::new(JsonTexts($array.clone())),
+                Tag::Variant => Box::new(VariantTexts($array.clone())),
                 _ => Box::new(Texts($array.clone())),
             }
         };
@@ -198,7 +200,7 @@ fn values(field: &Field, array: &ArrayRef) -> Result<Box<dyn Values>, ArrowError
         DataType::FixedSizeBinary(_) => Box::new(Blobs(array.as_fixed_size_binary().clone())),
         DataType::Date32 => Box::new(Dates(array.as_primitive::<Date32Type>().clone())),
         DataType::Date64 => return values(field, &cast(array, &DataType::Date32)?),
-        DataType::Time32(_) | DataType::Time64(_) => Box::new(Times::new(array)?),
+        DataType::Time32(_) | DataType::Time64(_) => Box::new(Times::new(array, Tag::of(field) == Tag::TimeInUtc)?),
         DataType::Timestamp(unit, zone) => Box::new(Moments::new(array, *unit, zone.is_some())?),
         DataType::Interval(_) | DataType::Duration(_) => Box::new(Intervals::new(array)?),
         DataType::List(item) => Box::new(nested::Lists::new(item, array.as_list::<i32>())?),

@@ -6,6 +6,7 @@ use arrow::array::{BooleanArray, FixedSizeBinaryArray, GenericByteArray, Generic
 use arrow::datatypes::{ByteArrayType, ByteViewType};
 
 use super::json_text::minify;
+use super::variant::plain;
 use super::{Kind, Values};
 
 /// A column that is NULL throughout, so that nothing is ever asked of it.
@@ -61,6 +62,23 @@ pub(super) struct Texts<A>(pub(super) A);
 impl<A: Bytes> Values for Texts<A> {
     fn text(&self, row: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(self.0.bytes(row));
+    }
+}
+
+/// Values of DuckDB's VARIANT type kept as JSON.
+pub(super) struct VariantTexts<A>(pub(super) A);
+
+impl<A: Bytes> Values for VariantTexts<A> {
+    fn text(&self, row: usize, out: &mut Vec<u8>) {
+        plain(&String::from_utf8_lossy(self.0.bytes(row)), out);
+    }
+
+    fn json(&self, row: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.bytes(row));
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Nested
     }
 }
 

@@ -28,15 +28,16 @@ impl Values for Dates {
 pub(super) struct Times {
     ticks: ScalarBuffer<i64>,
     places: u32,
+    in_utc: bool,
 }
 
 impl Times {
-    pub(super) fn new(array: &ArrayRef) -> Result<Self, ArrowError> {
+    pub(super) fn new(array: &ArrayRef, in_utc: bool) -> Result<Self, ArrowError> {
         match array.data_type() {
             DataType::Time32(unit) => {
-                Ok(Self { ticks: ticks(&cast(array, &DataType::Int32)?)?, places: places(*unit) })
+                Ok(Self { ticks: ticks(&cast(array, &DataType::Int32)?)?, places: places(*unit), in_utc })
             }
-            DataType::Time64(unit) => Ok(Self { ticks: ticks(array)?, places: places(*unit) }),
+            DataType::Time64(unit) => Ok(Self { ticks: ticks(array)?, places: places(*unit), in_utc }),
             other => Err(ArrowError::InvalidArgumentError(format!("{other} is no time of day"))),
         }
     }
@@ -46,6 +47,9 @@ impl Values for Times {
     fn text(&self, row: usize, out: &mut Vec<u8>) {
         let ticks = self.ticks[row].unsigned_abs();
         clock(ticks / 10u64.pow(self.places), ticks % 10u64.pow(self.places), self.places, out);
+        if self.in_utc {
+            out.extend_from_slice(b"+00");
+        }
     }
 }
 

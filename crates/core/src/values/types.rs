@@ -7,7 +7,8 @@ use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use super::keywords::is_keyword;
 
 /// The key of a field's metadata that names its DuckDB type, where Arrow's type alone does not tell: `HUGEINT` on a
-/// decimal without places, `JSON` on text, `UUID` on 16 bytes or text, `ENUM(…)` on a dictionary.
+/// decimal without places, `JSON` and `VARIANT` on JSON texts, `GEOMETRY` on well-known text, `UUID` on 16 bytes or text,
+/// `TIME WITH TIME ZONE` on a time in UTC, `ENUM(…)` on a dictionary.
 pub const TYPE_KEY: &str = "tapline.type";
 /// <https://arrow.apache.org/docs/format/CanonicalExtensions.html>
 const EXTENSION_KEY: &str = "ARROW:extension:name";
@@ -18,6 +19,10 @@ pub(super) enum Tag {
     Hugeint,
     Json,
     Uuid,
+    /// JSON that is shown as DuckDB shows a VARIANT.
+    Variant,
+    /// A time of day in UTC.
+    TimeInUtc,
     /// Nothing beyond what Arrow's type says.
     None,
 }
@@ -28,6 +33,8 @@ impl Tag {
             Some("HUGEINT" | "UHUGEINT") => Self::Hugeint,
             Some("JSON") => Self::Json,
             Some("UUID") => Self::Uuid,
+            Some("VARIANT") => Self::Variant,
+            Some("TIME WITH TIME ZONE") => Self::TimeInUtc,
             _ => Self::None,
         }
     }

@@ -2,12 +2,13 @@
 //! Only the arguments are understood here, not SQL; how results are compared is the business of `measure`.
 //! Used by the subcommand `calls` and by the conformance tests.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use tapline_csv::CsvOptions;
+use tapline_csv::{CsvOptions, Sample, sniff};
 
-use super::measure::{Verdict, compare, read_file, read_lines};
+use super::measure::{Reason, Verdict, compare, read_file, read_lines, records};
 use super::tables;
 
 /// Arguments that are about files rather than about CSV: whoever lists the files handles them.
@@ -30,9 +31,18 @@ impl Outcome {
     /// Whether the call counts as equal.
     pub fn is_equal(&self) -> bool {
         match self {
-            Outcome::Read(verdict) => !matches!(verdict, Verdict::Different(_)),
+            Outcome::Read(verdict) => !matches!(verdict, Verdict::Different(_) | Verdict::Explained(..)),
             Outcome::BothRefuse => true,
             Outcome::OnlyDuckDbRefuses | Outcome::NotHere => false,
+        }
+    }
+
+    /// The general reason for a difference.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Outcome::Read(Verdict::Explained(reason, _)) => Some(*reason),
+            Outcome::OnlyDuckDbRefuses => Some(Reason::MoreFiles),
+            _ => None,
         }
     }
 }
@@ -50,11 +60,19 @@ pub fn outcomes(calls: &Path, data: &Path, filter: &str) -> Result<Vec<(String, 
 }
 
 fn outcome(call: &Value, sql: &str, data: &Path) -> Result<Outcome, String> {
-    let Some(arguments) = sql.strip_prefix("SELECT * FROM read_csv(") else { return Ok(Outcome::NotHere) };
+    let sniffs = sql.starts_with("SELECT * FROM sniff_csv(");
+    let Some(arguments) =
+        ["read_csv(", "sniff_csv("].into_iter().find_map(|name| sql.strip_prefix("SELECT * FROM ")?.strip_prefix(name))
+    else {
+        return Ok(Outcome::NotHere);
+    };
     let unreadable = || format!("arguments of {sql}");
     let mut arguments = Arguments { rest: arguments };
     let paths = arguments.value().ok_or_else(unreadable)?;
     let mut named = arguments.named().ok_or_else(unreadable)?;
+    if sniffs {
+        return sniffed(call, &paths, &named, data);
+    }
     if ABOUT_FILES.iter().any(|name| named.remove(*name).is_some()) {
         return Ok(Outcome::NotHere);
     }
@@ -62,7 +80,8 @@ fn outcome(call: &Value, sql: &str, data: &Path) -> Result<Outcome, String> {
     for name in file_names(call, &paths) {
         files.push((name.to_owned(), read_file(&data.join(name))?));
     }
-    let table = serde_json::from_value::<CsvOptions>(Value::Object(named))
+    let table = CsvOptions::default()
+        .with_arguments(&named)
         .map_err(|error| error.to_string())
         .map(oracle_nulls)
         .and_then(|options| tables::read_files(&files, &options));
@@ -75,14 +94,59 @@ fn outcome(call: &Value, sql: &str, data: &Path) -> Result<Outcome, String> {
     })
 }
 
+/// How what is detected compares with what DuckDB's `sniff_csv` tells.
+fn sniffed(call: &Value, paths: &Value, arguments: &Map<String, Value>, data: &Path) -> Result<Outcome, String> {
+    let path = paths.as_str().unwrap_or_default();
+    let bytes = read_file(&data.join(path.strip_prefix("{data}/").unwrap_or(path)))?;
+    let sample = Sample { name: path, bytes: &bytes[..bytes.len().min(1 << 20)], complete: bytes.len() <= 1 << 20 };
+    let told = sniff(path, sample, &CsvOptions::default(), arguments);
+    Ok(match (told, call["duckdb"] == "ok") {
+        (Err(_), false) => Outcome::BothRefuse,
+        (Ok(_), false) => Outcome::OnlyDuckDbRefuses,
+        (Err(error), true) => Outcome::Read(Verdict::Different(error.to_string())),
+        (Ok(told), true) => {
+            let ours = tables::told(&told);
+            let wanted = records(call["csv"].as_str().unwrap_or_default());
+            let wanted = wanted.get(1).cloned().unwrap_or_default();
+            match ours.iter().zip(&wanted).find(|(ours, theirs)| ours != theirs) {
+                None => Outcome::Read(Verdict::Equal),
+                Some((ours, theirs)) => Outcome::Read(Verdict::Different(format!("{ours:?} for {theirs:?}"))),
+            }
+        }
+    })
+}
+
 /// The files a call reads: those it lists, repeated ones too, or those its patterns fit.
 fn file_names<'a>(call: &'a Value, paths: &'a Value) -> Vec<&'a str> {
     let texts = |list: &'a Value| list.as_array().into_iter().flatten().filter_map(Value::as_str);
     let listed: Vec<&str> = texts(paths).filter_map(|path| path.strip_prefix("{data}/")).collect();
-    if listed.is_empty() || listed.iter().any(|path| path.contains(['*', '?', '['])) {
+    if listed.is_empty() {
         return texts(&call["files"]).collect();
     }
-    listed
+    let fitting =
+        |pattern: &'a str| texts(&call["files"]).filter(move |file| fits(pattern.as_bytes(), file.as_bytes()));
+    listed.into_iter().flat_map(|path| fitting(path).collect::<BTreeSet<_>>()).collect()
+}
+
+/// Whether a path fits a pattern of `*`, `?` and `[…]`, none of which stands for a slash.
+fn fits(pattern: &[u8], path: &[u8]) -> bool {
+    match (pattern, path) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => {
+            fits(rest, path) || path.split_first().is_some_and(|(first, path)| *first != b'/' && fits(pattern, path))
+        }
+        ([b'?', pattern @ ..], [first, path @ ..]) => *first != b'/' && fits(pattern, path),
+        ([b'[', pattern @ ..], [first, path @ ..]) => {
+            let Some(end) = pattern.iter().position(|byte| *byte == b']') else { return false };
+            let inside = match &pattern[..end] {
+                [low, b'-', high] => (low..=high).contains(&first),
+                set => set.contains(first),
+            };
+            inside && fits(&pattern[end + 1..], path)
+        }
+        ([wanted, pattern @ ..], [first, path @ ..]) => wanted == first && fits(pattern, path),
+        _ => false,
+    }
 }
 
 /// DuckDB reads a quoted empty field as NULL unless told otherwise; the comparison is not about that.

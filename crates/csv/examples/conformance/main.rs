@@ -5,6 +5,7 @@
 //! - `oracle DIR [FILTER]` – rows and values against DuckDB's in `DIR/oracle.jsonl`, default mode
 //! - `calls MATERIAL [FILTER]` – calls of `read_csv` against DuckDB's answers in `MATERIAL/duckdb_calls.jsonl`
 //! - `show FILE [OPTIONS as JSON]` – what is detected in one file, and its first rows
+#![allow(dead_code, reason = "the tests use the rest")]
 #![allow(clippy::print_stdout, reason = "printing is what this program is for")]
 
 mod calls;

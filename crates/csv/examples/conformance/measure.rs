@@ -121,8 +121,93 @@ pub enum Verdict {
     DuckDbFails,
     /// The expected text is not in the oracle.
     Unknown,
+    /// Something else, for a reason that holds generally; says what.
+    Explained(Reason, String),
     /// Something else; says what.
     Different(String),
+}
+
+/// Why rows or values are not DuckDB's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// DuckDB changes values that stay as the file spells them here: years of two digits, quotes inside text, digits grouped otherwise than by
+    /// threes, moments with and without a zone in one column.
+    Kept,
+    /// Lines that cannot be read exactly are rejected here, and rounded or cut to fit by DuckDB.
+    Rejected,
+    /// DuckDB leaves out lines: those above the widest ones, and those that do not fit the types of its sample.
+    MoreLines,
+    /// DuckDB takes lines for text of one column because some of them are ragged; here the others make a table.
+    OneColumn,
+    /// A space behind every delimiter belongs to the delimiter here, and to the values in DuckDB.
+    Spaced,
+    /// DuckDB refuses what can be read: other encodings, mixed line breaks, long lines, values beyond its sample.
+    MoreFiles,
+}
+
+impl Reason {
+    /// The reason in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Reason::Kept => "a value stays as the file spells it, which DuckDB changes",
+            Reason::Rejected => "a line that cannot be read exactly is rejected, which DuckDB rounds or cuts",
+            Reason::MoreLines => "lines are read that DuckDB leaves out",
+            Reason::OneColumn => "a table with ragged lines is read as one, not as a single column of text",
+            Reason::Spaced => "a space behind every delimiter belongs to the delimiter, not to the values",
+            Reason::MoreFiles => "a file is read that DuckDB refuses",
+        }
+    }
+
+    /// Finds the reason for a difference, from what was read and what the files say.
+    fn of(table: &Table, header: &[Option<String>], wanted: &[Vec<Option<String>>]) -> Option<Reason> {
+        let columns = table.format.columns.len();
+        if columns > 1 && header.len() == 1 {
+            return Some(Reason::OneColumn);
+        }
+        if columns != header.len() {
+            let named = header.iter().flatten().any(|name| table.text.contains(name.as_str()));
+            let lines = table.text.lines().filter(|line| !line.trim().is_empty()).count();
+            return (wanted.len() + usize::from(named) < lines).then_some(Reason::MoreLines);
+        }
+        let spaced = table.format.dialect.spaced;
+        let same = |ours: &Vec<Option<String>>, theirs: &Vec<Option<String>>| {
+            ours.iter().zip(theirs).all(|(ours, theirs)| {
+                let (ours, theirs) = (ours.as_deref().unwrap_or_default(), theirs.as_deref().unwrap_or_default());
+                same_value(ours, theirs) || (spaced && ours.trim_start() == theirs.trim_start())
+            })
+        };
+        let within = |few: &[Vec<Option<String>>], many: &[Vec<Option<String>>]| {
+            let mut rest = many.iter();
+            few.iter().all(|row| rest.any(|other| same(row, other)))
+        };
+        let lines = table.rows.len() + table.rejects.len();
+        if !table.rejects.is_empty() && lines == wanted.len() && within(&table.rows, wanted) {
+            return Some(Reason::Rejected);
+        }
+        if wanted.len() < table.rows.len() && within(wanted, &table.rows) {
+            return Some(Reason::MoreLines);
+        }
+        if spaced && table.rows.len() == wanted.len() && within(wanted, &table.rows) {
+            return Some(Reason::Spaced);
+        }
+        let spelled = |text: &str| table.text.contains(text);
+        let cells = |column: usize| {
+            let text = move |row: &Vec<Option<String>>| row[column].clone().unwrap_or_default();
+            table.rows.iter().zip(wanted).map(move |(ours, theirs)| (text(ours), text(theirs)))
+        };
+        let mut any = false;
+        let kept = table.rows.len() == wanted.len()
+            && (0..columns).all(|column| {
+                let different: Vec<_> = cells(column).filter(|(ours, theirs)| !same_value(ours, theirs)).collect();
+                let changed = |(ours, theirs): &(String, String)| {
+                    theirs.is_empty() || !spelled(theirs) || theirs.contains(ours.as_str())
+                };
+                any |= !different.is_empty();
+                different.iter().all(|(ours, _)| spelled(ours))
+                    && (different.is_empty() || different.iter().any(changed))
+            });
+        (kept && any).then_some(Reason::Kept)
+    }
 }
 
 /// Compares one table with the oracle's record of it.
@@ -137,14 +222,18 @@ pub fn compare(table: &Table, expected: &Value) -> Verdict {
     let wanted = records(text);
     let names: Vec<&str> = table.format.columns.iter().map(|column| column.name.as_str()).collect();
     let Some((header, wanted)) = wanted.split_first() else { return Verdict::Unknown };
+    let different = |what: String| match Reason::of(table, header, wanted) {
+        Some(reason) => Verdict::Explained(reason, what),
+        None => Verdict::Different(what),
+    };
     if names.len() != header.len() {
-        return Verdict::Different(format!("{} columns for {}", names.len(), header.len()));
+        return different(format!("{} columns for {}", names.len(), header.len()));
     }
     if table.rows.len() != wanted.len() {
-        return Verdict::Different(format!("{} rows for {}", table.rows.len(), wanted.len()));
+        return different(format!("{} rows for {}", table.rows.len(), wanted.len()));
     }
     if names.iter().zip(header).any(|(name, wanted)| Some(*name) != wanted.as_deref()) {
-        return Verdict::Different(format!("names {names:?} for {header:?}"));
+        return different(format!("names {names:?} for {header:?}"));
     }
     let mut respelled = false;
     for (number, (row, wanted)) in table.rows.iter().zip(wanted).enumerate() {
@@ -156,7 +245,7 @@ pub fn compare(table: &Table, expected: &Value) -> Verdict {
                 respelled = true;
                 continue;
             }
-            return Verdict::Different(format!("row {number} column {name}: {cell:?} for {wanted:?}"));
+            return different(format!("row {number} column {name}: {cell:?} for {wanted:?}"));
         }
     }
     if respelled { Verdict::Respelled } else { Verdict::Equal }
@@ -196,7 +285,7 @@ fn same_value(ours: &str, theirs: &str) -> bool {
 }
 
 /// Splits CSV as DuckDB writes it.
-fn records(text: &str) -> Vec<Vec<Option<String>>> {
+pub fn records(text: &str) -> Vec<Vec<Option<String>>> {
     let (mut rows, mut row, mut cell, mut quoted, mut inside) = (Vec::new(), Vec::new(), String::new(), false, false);
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {

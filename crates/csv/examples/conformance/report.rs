@@ -29,12 +29,18 @@ pub fn oracle(directory: &Path, filter: &str) -> Result<String, String> {
     let (mut report, mut tally) = (String::new(), BTreeMap::<String, usize>::new());
     for (file, verdict, table) in oracle_verdicts(directory, filter)? {
         let label = match &verdict {
-            Verdict::Different(why) => {
+            Verdict::Different(why) | Verdict::Explained(_, why) => {
                 let dialect = table
                     .map(|table| format!("{} rejects, {:?}", table.rejects.len(), table.format.dialect))
                     .unwrap_or_default();
                 let _ = writeln!(report, "{file}: {why} ({dialect})");
-                "different".to_owned()
+                match &verdict {
+                    Verdict::Explained(reason, _) => reason.words().to_owned(),
+                    _ => {
+                        report.push_str("    unexplained\n");
+                        "different".to_owned()
+                    }
+                }
             }
             other => format!("{other:?}"),
         };
@@ -54,6 +60,7 @@ pub fn calls(material: &Path, filter: &str) -> Result<String, String> {
         }
         let label = match outcome {
             Outcome::Read(Verdict::Different(_)) => "different".to_owned(),
+            Outcome::Read(Verdict::Explained(reason, _)) => reason.words().to_owned(),
             other => format!("{other:?}"),
         };
         *tally.entry(label).or_default() += 1;

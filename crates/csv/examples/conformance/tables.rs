@@ -13,6 +13,8 @@ const SAMPLE_BYTES: usize = 1 << 20;
 /// A file that was read to its end.
 pub struct Table {
     pub format: TableFormat,
+    /// The files themselves.
+    pub text: String,
     pub reasons: Vec<String>,
     /// Cells as DuckDB prints them; `None` is NULL.
     pub rows: Vec<Vec<Option<String>>>,
@@ -45,7 +47,8 @@ pub fn read_files(files: &[(String, Vec<u8>)], options: &CsvOptions) -> Result<T
     loop {
         match read_once(&plain, &format, options) {
             Ok((rows, rejects, counts)) => {
-                return Ok(Table { format, reasons: detection.reasons, rows, rejects, counts });
+                let text = plain.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
+                return Ok(Table { format, text, reasons: detection.reasons, rows, rejects, counts });
             }
             Err(DecodeError::Widen(widen)) => format.widen(&widen),
             Err(error) => return Err(error.to_string()),
@@ -74,6 +77,23 @@ fn read_once(files: &[(&str, Vec<u8>)], format: &TableFormat, options: &CsvOptio
     Ok((rows, rejects, counts))
 }
 
+/// The row that tells what was detected, with its list of columns as DuckDB prints it.
+pub fn told(batch: &RecordBatch) -> Vec<Option<String>> {
+    let text = |array: &ArrayRef| {
+        let Some(list) = array.as_list_opt::<i32>() else { return column(array)[0].clone() };
+        let entries = list.value(0);
+        let [names, types] = [0, 1].map(|position| column(entries.as_struct().column(position)));
+        let pair = |(name, data_type): (&Option<String>, &Option<String>)| {
+            let [name, data_type] = [name, data_type].map(|text| text.clone().unwrap_or_default());
+            let quoted = format!("'{}'", name.replace('\'', "\\'"));
+            let name = if name.contains('\'') { quoted } else { name };
+            format!("{{'name': {name}, 'type': {data_type}}}")
+        };
+        Some(format!("[{}]", names.iter().zip(&types).map(pair).collect::<Vec<_>>().join(", ")))
+    };
+    batch.columns().iter().map(text).collect()
+}
+
 fn cells(batch: &RecordBatch) -> Vec<Vec<Option<String>>> {
     let columns: Vec<Vec<Option<String>>> = batch.columns().iter().map(column).collect();
     (0..batch.num_rows()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect()
@@ -89,9 +109,19 @@ fn column(array: &ArrayRef) -> Vec<Option<String>> {
         DataType::Timestamp(_, Some(_)) => fraction(&text(row).replace('T', " ").replace('Z', "")) + "+00",
         DataType::Timestamp(_, None) => fraction(&text(row).replace('T', " ")),
         DataType::Time64(_) => fraction(&text(row)),
+        DataType::Binary => blob(array.as_binary::<i32>().value(row)),
         _ => text(row),
     };
     (0..array.len()).map(|row| array.is_valid(row).then(|| value(row))).collect()
+}
+
+/// Printable ASCII as it is, other bytes and what would be mistaken for them as `\\xAB`.
+fn blob(bytes: &[u8]) -> String {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'"' | b'\'');
+    bytes
+        .iter()
+        .map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("\\x{byte:02X}") })
+        .collect()
 }
 
 /// Fractions of seconds without zeros at their end.

@@ -2,12 +2,16 @@
 //! Which lines are rows was decided before (see the parent module); reading values is the work of `columns`.
 //! Called by the decoder whenever enough rows came together, and at the end of a file.
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 
 use super::{Decoder, record_reject};
-use crate::columns::Cells;
+use crate::columns::{Built, Cells};
+use crate::dialect::CsvColumn;
 use crate::error::{CsvError, DecodeError, Widen, WidenColumn};
 use crate::reject::{LineReject, RejectCode};
+use crate::types::CsvType;
 
 impl Decoder {
     /// Makes a batch of the rows collected so far.
@@ -18,13 +22,16 @@ impl Decoder {
         }
         self.begun = true;
         self.reject_bad_encoding()?;
-        let declared: Vec<usize> = (0..self.columns.len()).filter(|column| self.columns[*column].declared).collect();
-        self.reject_declared_misfits(&declared)?;
+        let declared = self.reject_declared_misfits()?;
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.projection.len());
         let mut widen: Vec<WidenColumn> = Vec::new();
         let mut widen_line = u64::MAX;
         for column in &self.projection {
-            let built = self.readers[*column].build(self.cells(*column)).map_err(|error| self.batch_error(&error))?;
+            if let Some(array) = &declared[*column] {
+                arrays.push(Arc::clone(array));
+                continue;
+            }
+            let built = self.build(*column)?;
             if let Some(row) = built.misfits.first() {
                 let from = self.columns[*column].data_type;
                 widen.push(WidenColumn {
@@ -81,15 +88,29 @@ impl Decoder {
         self.reject_rows(bad, RejectCode::InvalidEncoding)
     }
 
-    fn reject_declared_misfits(&mut self, declared: &[usize]) -> Result<(), DecodeError> {
+    fn build(&self, column: usize) -> Result<Built, CsvError> {
+        self.readers[column].build(self.cells(column)).map_err(|error| self.batch_error(&error))
+    }
+
+    /// Takes rows out that do not fit the declared types, of all columns. Gives the arrays that were built on the way, by column.
+    fn reject_declared_misfits(&mut self) -> Result<Vec<Option<ArrayRef>>, DecodeError> {
+        let mut arrays: Vec<Option<ArrayRef>> = vec![None; self.columns.len()];
         let mut bad: Vec<(usize, Option<String>)> = Vec::new();
-        for column in declared {
-            let built = self.readers[*column].build(self.cells(*column)).map_err(|error| self.batch_error(&error))?;
-            bad.extend(built.misfits.into_iter().map(|row| (row, Some(self.columns[*column].name.clone()))));
+        for (column, array) in arrays.iter_mut().enumerate() {
+            let CsvColumn { declared, data_type, name, .. } = &self.columns[column];
+            if *declared && *data_type != CsvType::Varchar {
+                let built = self.build(column)?;
+                bad.extend(built.misfits.into_iter().map(|row| (row, Some(name.clone()))));
+                *array = Some(built.array);
+            }
+        }
+        if bad.is_empty() {
+            return Ok(arrays);
         }
         bad.sort_by_key(|(row, _)| *row);
         bad.dedup_by_key(|(row, _)| *row);
-        self.reject_rows(bad, RejectCode::InvalidValue)
+        self.reject_rows(bad, RejectCode::InvalidValue)?;
+        Ok(vec![None; self.columns.len()])
     }
 
     /// Takes rows (in ascending order, with the column to blame) out of the batch.

@@ -8,7 +8,7 @@ use super::{Decoder, Phase};
 use crate::encoding::Transcoder;
 use crate::error::{CsvError, DecodeError};
 use crate::reject::LineCounts;
-use crate::scanner::find_record;
+use crate::scanner::{RecordKind, Scanner, find_record};
 
 /// Text looked at to find where a record begins in the middle of a file.
 const SYNCHRONISE_BYTES: usize = 256 * 1024;
@@ -22,8 +22,8 @@ impl Decoder {
     /// the start of the file, at least to the end of its header.
     ///
     /// Where a record begins inside a range is a guess, since a line break may stand inside quotes. The guess is proven right when
-    /// [`Decoder::span`] of one range ends where the next one begins; otherwise read the later range again with [`Decoder::with_exact_range`].
-    /// Line numbers of later ranges count from their first record: add the [`Decoder::lines`] of all ranges before.
+    /// [`Decoder::span`] of one range ends where the next one begins, which a [`Seam`] finds out. Line numbers of later ranges count from their
+    /// first record.
     ///
     /// # Errors
     /// As [`Decoder::push`], and [`CsvError::Setting`] where the encoding rules ranges out or `head` does not hold the header.
@@ -47,7 +47,7 @@ impl Decoder {
         self.transcoder.push(head, &mut self.buffer, true);
         if !self.transcoder.is_transparent() {
             return Err(CsvError::Setting {
-                setting: "encoding",
+                setting: "encoding".to_owned(),
                 message: "only files in UTF-8 can be read in ranges".to_owned(),
             }
             .into());
@@ -56,8 +56,20 @@ impl Decoder {
         while !matches!(self.phase, Phase::Body) {
             if !self.step(false)? {
                 return Err(CsvError::Setting {
-                    setting: "header",
+                    setting: "header".to_owned(),
                     message: "the head of the file does not hold its header".to_owned(),
+                }
+                .into());
+            }
+        }
+        if !self.begun && self.layout.width == 1 {
+            // Blank lines are rows behind the first row, which the ranges cannot know unless it comes first.
+            let mut fields = Vec::new();
+            let first = Scanner::new(&self.settings.syntax, &self.buffer, self.scanned, false).next_record(&mut fields);
+            if !first.is_some_and(|record| record.kind == RecordKind::Fields && fields.len() == 1) {
+                return Err(CsvError::Setting {
+                    setting: "header".to_owned(),
+                    message: "the head of the file does not begin with a row".to_owned(),
                 }
                 .into());
             }
@@ -103,5 +115,46 @@ impl Decoder {
         self.first_record = self.buffer_offset + self.scanned as u64;
         self.phase = Phase::Body;
         true
+    }
+}
+
+/// Joins the ranges of one file in their order, and finds those that were read from a wrong guess.
+#[derive(Debug, Default)]
+pub struct Seam {
+    /// Where the next record starts, once a range was joined.
+    next: Option<u64>,
+    lines: u64,
+}
+
+/// How a range fits behind the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// It was read from where they end.
+    Sound,
+    /// Its records all belong to them.
+    Covered,
+    /// It has to be read again with [`Decoder::with_exact_range`], from this offset on.
+    From(u64),
+}
+
+impl Seam {
+    /// How a range fits that was read as far as `decoder` tells, to its end or to an error.
+    pub fn fit(&self, range: &Range<u64>, decoder: &Decoder) -> Fit {
+        match self.next {
+            Some(next) if next > range.end => Fit::Covered,
+            Some(next) if next != decoder.span().start => Fit::From(next),
+            _ => Fit::Sound,
+        }
+    }
+
+    /// Goes on behind a sound range that was read to its end.
+    pub fn join(&mut self, decoder: &Decoder) {
+        self.next = Some(decoder.span().end);
+        self.lines += decoder.lines();
+    }
+
+    /// Physical lines of all ranges joined so far, to be added to the line numbers of the next one.
+    pub fn lines(&self) -> u64 {
+        self.lines
     }
 }

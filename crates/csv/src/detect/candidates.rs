@@ -60,7 +60,7 @@ pub(crate) fn choose_dialect(
     for delimiter in &delimiters {
         for quote in &quotes {
             let escapes = match given_escape {
-                Some(escape) => vec![escape.or(*quote)],
+                Some(escape) => vec![escape],
                 None if guessing
                     && quote.is_some()
                     && probes.iter().any(|probe| probe.has_backslash_before(*quote)) =>
@@ -208,6 +208,11 @@ impl Widths {
         *self.steps.entry(width + 1).or_default() -= 1;
     }
 
+    /// How many records fit a width.
+    fn fitting(&self, width: usize) -> usize {
+        usize::try_from(self.steps.range(..=width).map(|(_, step)| step).sum::<i64>()).unwrap_or(0)
+    }
+
     /// The width that most records fit, the widest of equals, and how many fit it.
     fn usual(&self) -> (usize, usize) {
         let (mut fitting, mut best) = (0, (0, 1));
@@ -231,6 +236,8 @@ struct Tally {
     /// How many records have the most frequent number of fields, and that number.
     regular: usize,
     width: usize,
+    /// The width is declared.
+    declared: bool,
     /// How many records have as many fields as the one before.
     steady: usize,
     /// Cells that hold something; those of them that are numbers, dates or times; those in quotes.
@@ -253,6 +260,7 @@ impl Tally {
         let mut tally = Tally {
             swallowed: parsed.records.len() < limit && read < probe.bytes.len() / 2,
             width: 1,
+            declared: options.columns.is_some(),
             ..Tally::default()
         };
         let mut widths = Widths::default();
@@ -283,7 +291,10 @@ impl Tally {
                 tally.clean += if quoted { cleanliness(text).max(0.8) } else { cleanliness(text) };
             }
         }
-        (tally.width, tally.regular) = widths.usual();
+        (tally.width, tally.regular) = match &options.columns {
+            Some(columns) => (columns.0.len(), widths.fitting(columns.0.len())),
+            None => widths.usual(),
+        };
         tally
     }
 
@@ -294,7 +305,8 @@ impl Tally {
         let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
         // One table below another has another width, but is as steady.
         let whole = self.records - self.broken;
-        let regularity = share(self.regular, whole).max(0.9 * share(self.steady, whole));
+        let steadiness = if self.declared { 0.0 } else { 0.9 * share(self.steady, whole) };
+        let regularity = share(self.regular, whole).max(steadiness);
         let soundness = (1.0 - share(self.broken, self.records)).powi(2);
         let cleanliness = self.clean / self.cells.max(1) as f64;
         // Quotes that were found as such speak for a quote character, quotes that are taken for text against that.

@@ -17,22 +17,52 @@ pub(crate) struct Rules {
     date_format: Option<String>,
     timestamp_format: Option<String>,
     allowed: Option<Vec<CsvType>>,
+    /// Candidates among the narrower number types, the narrowest first.
+    narrow: Vec<CsvType>,
 }
 
 impl Rules {
     pub(crate) fn new(options: &CsvOptions) -> Result<Rules, CsvError> {
-        let allowed = options
+        let allowed: Option<Vec<CsvType>> = options
             .auto_type_candidates
             .as_ref()
             .map(|names| names.iter().map(|name| CsvType::parse(name)).collect())
             .transpose()?;
+        let mut narrow: Vec<CsvType> =
+            allowed.iter().flatten().copied().filter(|candidate| candidate.is_narrow()).collect();
+        narrow.sort_by_key(|candidate| match candidate {
+            CsvType::TinyInt => 0,
+            CsvType::SmallInt => 1,
+            CsvType::Integer => 2,
+            CsvType::Decimal(..) => 4,
+            _ => 5,
+        });
+        narrow.dedup();
         Ok(Rules {
             nulls: NullRule::new(options),
             style: NumberStyle::new(options),
             date_format: options.dateformat.clone(),
             timestamp_format: options.timestampformat.clone(),
             allowed,
+            narrow,
         })
+    }
+
+    /// Whether a number keeps its value and spelling as one of the narrower types.
+    fn keeps(&self, number: &[u8], candidate: CsvType) -> bool {
+        let point = self.style.decimal;
+        let integer =
+            |least: i64, most: i64| numbers::bigint(number).is_some_and(|value| (least..=most).contains(&value));
+        match candidate {
+            CsvType::TinyInt => integer(i8::MIN.into(), i8::MAX.into()),
+            CsvType::SmallInt => integer(i16::MIN.into(), i16::MAX.into()),
+            CsvType::Integer => integer(i32::MIN.into(), i32::MAX.into()),
+            CsvType::Decimal(precision, scale) => {
+                numbers::is_canonical(number, point) && numbers::decimal(number, precision, scale, point).is_some()
+            }
+            CsvType::Float => numbers::is_canonical(number, point) && numbers::float(number, point).is_some(),
+            _ => false,
+        }
     }
 
     fn allows(&self, candidate: CsvType) -> bool {
@@ -47,6 +77,8 @@ pub(crate) struct Evidence {
     boolean: bool,
     bigint: bool,
     double: bool,
+    /// Which of [`Rules::narrow`] are still possible, as bits.
+    narrow: u32,
     /// Some number is finite; a column of nothing but `nan` holds words.
     finite: bool,
     time: bool,
@@ -63,6 +95,7 @@ impl Default for Evidence {
             boolean: true,
             bigint: true,
             double: true,
+            narrow: u32::MAX,
             finite: false,
             time: true,
             dates: u16::MAX,
@@ -88,6 +121,11 @@ impl Evidence {
         if self.double || self.bigint {
             let mut scratch = Vec::new();
             let number = rules.style.ungroup(text, &mut scratch);
+            for (index, candidate) in rules.narrow.iter().enumerate() {
+                if !number.is_some_and(|number| rules.keeps(number.trim_ascii_end(), *candidate)) {
+                    self.narrow &= !(1 << index);
+                }
+            }
             self.bigint = self.bigint
                 && number.is_some_and(|number| {
                     numbers::bigint(&number[..number.len() - (text.len() - unpadded.len())]).is_some()
@@ -152,8 +190,17 @@ impl Evidence {
         if self.boolean && rules.allows(CsvType::Boolean) {
             return (CsvType::Boolean, None);
         }
+        let mut narrow = rules.narrow.iter().enumerate().filter(|(index, _)| self.narrow & (1 << index) != 0);
+        let integer = |candidate: CsvType| matches!(candidate, CsvType::TinyInt | CsvType::SmallInt | CsvType::Integer);
+        let narrowest = narrow.next().map(|(_, candidate)| *candidate).filter(|_| self.double && self.finite);
+        if let Some(candidate) = narrowest.filter(|candidate| integer(*candidate)) {
+            return (candidate, None);
+        }
         if self.bigint && rules.allows(CsvType::BigInt) {
             return (CsvType::BigInt, None);
+        }
+        if let Some(candidate) = narrowest {
+            return (candidate, None);
         }
         if self.double && self.finite && rules.allows(CsvType::Double) {
             return (CsvType::Double, None);

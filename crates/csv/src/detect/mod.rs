@@ -12,11 +12,12 @@ use std::collections::HashSet;
 
 use encoding_rs::Encoding;
 
-use crate::dialect::{CsvColumn, Dialect, NameIndex, TableFormat, column_names, normalized_name, positional_name};
+use crate::dialect::{CsvColumn, Dialect, TableFormat};
 use crate::encoding;
 use crate::error::CsvError;
+use crate::names::{NameIndex, column_names, normalized_name, positional_name};
 use crate::options::{ColumnTypes, CsvOptions, TypeSettings};
-use crate::scanner::Syntax;
+use crate::scanner::{FieldKind, Syntax};
 use crate::temporal::TemporalFormat;
 use crate::types::CsvType;
 use candidates::choose_dialect;
@@ -45,6 +46,8 @@ pub struct Detection {
     pub format: TableFormat,
     /// Each choice and what spoke for it, in sentences for people.
     pub reasons: Vec<String>,
+    /// Every row of the samples was looked at, so that no type is too narrow for them.
+    pub all_rows: bool,
 }
 
 /// Detects dialect and columns of a table from samples of its files, in the files' order. What the options set is not questioned.
@@ -81,11 +84,32 @@ pub fn detect(samples: &[Sample<'_>], options: &CsvOptions) -> Result<Detection,
     let mut dialect = choose_dialect(&texts, options, encoding::name_of(encoding), &mut reasons);
     let structure = structure::find(&texts, &mut dialect, options, &rules, rows, &mut reasons);
     let source = Source { texts: &texts, dialect: &dialect, structure: &structure, options, rules: &rules, rows };
-    let columns = match &options.columns {
-        Some(schema) => declared_columns(schema, options, &mut reasons)?,
+    let (columns, all_rows) = match &options.columns {
+        Some(schema) => (declared_columns(schema, options, &mut reasons)?, true),
         None => source.columns(&mut reasons)?,
     };
-    Ok(Detection { format: TableFormat { dialect, columns }, reasons })
+    Ok(Detection { format: TableFormat { dialect, columns }, reasons, all_rows })
+}
+
+/// Which marks of its dialect a sample makes use of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// Some value is quoted.
+    pub quotes: bool,
+    /// Some quoted value holds an escaped quote.
+    pub escapes: bool,
+}
+
+impl Usage {
+    pub(crate) fn of(sample: Sample<'_>, format: &TableFormat, options: &CsvOptions) -> Usage {
+        let Ok(encoding) = encoding::by_label(&format.dialect.encoding) else { return Usage::default() };
+        let bytes = encoding::to_utf8(sample.bytes, encoding, sample.complete);
+        let syntax = Syntax::new(&format.dialect, format.columns.len(), options);
+        let parsed = Parsed::new(&bytes, &syntax, sample.complete, format.dialect.skip, SAMPLE_ROWS);
+        let kinds = || parsed.records.iter().flat_map(|line| parsed.fields(line)).map(|field| field.kind);
+        let escapes = kinds().any(|kind| kind == FieldKind::Escaped);
+        Usage { quotes: escapes || kinds().any(|kind| kind == FieldKind::Quoted), escapes }
+    }
 }
 
 /// A sample as UTF-8.
@@ -126,13 +150,7 @@ fn declared_columns(
     reasons.push(format!("{} columns: set", schema.0.len()));
     let column = |(name, type_name): &(String, String)| {
         let data_type = CsvType::parse(type_name)?;
-        Ok(CsvColumn {
-            name: name.clone(),
-            header_name: None,
-            data_type,
-            format: format_for(data_type, options),
-            declared: true,
-        })
+        Ok(CsvColumn::declared(name.clone(), data_type, options))
     };
     schema.0.iter().map(column).collect()
 }
@@ -151,10 +169,12 @@ struct Source<'a> {
 struct Gathered {
     names: Vec<String>,
     evidence: Vec<Evidence>,
+    all_rows: bool,
 }
 
 impl Source<'_> {
-    fn columns(&self, reasons: &mut Vec<String>) -> Result<Vec<CsvColumn>, CsvError> {
+    /// The columns, and whether all rows were looked at for them.
+    fn columns(&self, reasons: &mut Vec<String>) -> Result<(Vec<CsvColumn>, bool), CsvError> {
         let mut gathered = self.gather(false)?;
         let text_first =
             gathered.evidence.first().is_some_and(|first| first.conclude(self.rules).0 == CsvType::Varchar);
@@ -162,10 +182,15 @@ impl Source<'_> {
             // What looks like a comment may be a row whose first value begins with the mark.
             gathered = self.gather(true)?;
         }
-        let Gathered { names: header_names, evidence } = gathered;
+        let Gathered { names: header_names, evidence, all_rows } = gathered;
         let mut names = header_names.clone();
         if self.options.normalize_names == Some(true) {
-            names = column_names(names.iter().map(|name| normalized_name(name)).collect());
+            let count = names.len();
+            let blank = |position, name: &str| self.dialect.header && *name == positional_name(position, count);
+            let normalized = |(position, name): (usize, &String)| {
+                if blank(position, name) { "_".to_owned() } else { normalized_name(name) }
+            };
+            names = column_names(names.iter().enumerate().map(normalized).collect());
         }
         if let Some(given) = &self.options.names {
             let padding = self.options.null_padding == Some(true);
@@ -185,7 +210,7 @@ impl Source<'_> {
         {
             let declared = self.options.declared_type(&name, position)?;
             let (data_type, format) = match declared {
-                Some(data_type) => (data_type, format_for(data_type, self.options)),
+                Some(data_type) => (data_type, data_type.format_in(self.options)),
                 None if all_text => (CsvType::Varchar, None),
                 None => evidence.conclude(self.rules),
             };
@@ -202,7 +227,7 @@ impl Source<'_> {
             ));
         }
         superfluous_types(self.options, &columns)?;
-        Ok(columns)
+        Ok((columns, all_rows))
     }
 
     /// Looks at the rows of all samples; lines that begin with a detected comment mark count if `comment_rows`.
@@ -213,8 +238,10 @@ impl Source<'_> {
         let mut known = NameIndex::new(&names);
         let mut evidence = vec![Evidence::default(); names.len()];
         let mut scratch = Vec::new();
+        let mut all_rows = true;
         for text in self.texts {
             let parsed = Parsed::new(&text.bytes, &syntax, text.complete, self.dialect.skip, self.rows);
+            all_rows &= parsed.records.len() < self.rows;
             let body = structure::body(&parsed, self.dialect);
             let (positions, width) = match body.header.as_slice() {
                 [] => ((0..names.len()).map(Some).collect(), self.structure.width),
@@ -251,12 +278,14 @@ impl Source<'_> {
                 }
             }
         }
-        Ok(Gathered { names, evidence })
+        Ok(Gathered { names, evidence, all_rows })
     }
 
     /// Where a file has the table's columns.
     fn positions(&self, file: &str, names: &[String], found: &[String]) -> Result<Vec<Option<usize>>, CsvError> {
-        let index = NameIndex::new(found);
+        let mut index = NameIndex::new(found);
+        let nameless = |position: &usize| found[*position] == positional_name(*position, found.len());
+        (0..found.len()).filter(nameless).for_each(|position| index.insert_nameless(position));
         let positions: Vec<Option<usize>> = names.iter().map(|name| index.find(name)).collect();
         match positions.iter().position(Option::is_none) {
             Some(column) if self.options.union_by_name != Some(true) => {
@@ -282,17 +311,5 @@ fn superfluous_types(options: &CsvOptions, columns: &[CsvColumn]) -> Result<(), 
     match types.0.iter().find(|(name, _)| !known.contains(&name.to_lowercase())) {
         Some((name, _)) => Err(crate::options::setting("types", format!("there is no column {name:?}"))),
         None => Ok(()),
-    }
-}
-
-fn format_for(data_type: CsvType, options: &CsvOptions) -> Option<String> {
-    match data_type {
-        CsvType::Date => options.dateformat.clone(),
-        CsvType::Timestamp
-        | CsvType::TimestampTz
-        | CsvType::TimestampSeconds
-        | CsvType::TimestampMilliseconds
-        | CsvType::TimestampNanoseconds => options.timestampformat.clone(),
-        _ => None,
     }
 }

@@ -2,11 +2,15 @@
 //! The dialect is known by now; types are inferred afterwards.
 //! Called by `detect` for the first sample that holds anything; the others are laid out like it.
 
-use crate::dialect::{Dialect, column_names, joined_header};
+use crate::columns::ColumnReader;
+use crate::dialect::{CsvColumn, Dialect};
+use crate::names::{column_names, joined_header};
 use crate::options::CsvOptions;
 use crate::scanner::{RecordKind, Syntax};
+use crate::types::CsvType;
 
 use super::Text;
+use super::cells::is_value;
 use super::infer::{Evidence, Rules};
 use super::parsed::{Line, Parsed};
 
@@ -106,7 +110,7 @@ impl Finder<'_> {
         let decide = |first: usize| match options.header {
             Some(header) => (header, "set".to_owned()),
             None if !guessing => (false, "auto_detect is off".to_owned()),
-            None => self.has_header(&records[first..], width),
+            None => self.fits_declared(records[first]).unwrap_or_else(|| self.has_header(&records[first..], width)),
         };
         let (mut header, mut why) = decide(first);
         if !header && first > 0 {
@@ -173,7 +177,9 @@ impl Finder<'_> {
         }
         let most = fitting.iter().copied().max().unwrap_or(0);
         // Where a second table stands below the first, many rows fit either: the first one counts.
-        let usual = |width: usize| fitting[width] == most || (fitting[width] > 2 && fitting[width] * 5 >= most * 2);
+        let usual = |width: usize| {
+            fitting[width] == most || (width > 1 && fitting[width] > 2 && fitting[width] * 5 >= most * 2)
+        };
         let first = rows().find_map(|line| {
             let widths = self.parsed.filled_width(line).max(1)..=line.width;
             widths.filter(|width| usual(*width)).max_by_key(|width| (fitting[*width], *width))
@@ -221,6 +227,35 @@ impl Finder<'_> {
         evidence
     }
 
+    /// Where types other than VARCHAR are declared for all columns: the first record names the columns unless it fits those.
+    fn fits_declared(&self, first: &Line) -> Option<(bool, String)> {
+        let types: Vec<CsvType> = self
+            .options
+            .columns
+            .as_ref()?
+            .0
+            .iter()
+            .map(|(_, name)| CsvType::parse(name))
+            .collect::<Result<_, _>>()
+            .ok()?;
+        if types.iter().all(|data_type| *data_type == CsvType::Varchar) || first.kind != RecordKind::Fields {
+            return None;
+        }
+        let misfit = self.parsed.fields(first).iter().zip(types).position(|(field, data_type)| {
+            let column = CsvColumn::declared(String::new(), data_type, self.options);
+            !ColumnReader::new(&column, self.rules.style).fits(
+                self.parsed.data,
+                *field,
+                self.parsed.syntax,
+                &self.rules.nulls,
+            )
+        });
+        Some(match misfit {
+            Some(column) => (true, format!("the first line's value in column {} is not of its type", column + 1)),
+            None => (false, "the first line fits the declared types".to_owned()),
+        })
+    }
+
     /// Whether the first record names the columns: it does unless it fits the types of the rows below.
     fn has_header(&self, records: &[&Line], width: usize) -> (bool, String) {
         let (parsed, rules) = (self.parsed, self.rules);
@@ -244,7 +279,7 @@ impl Finder<'_> {
             let typed = (0..fields.len()).filter_map(text_of_first).any(|(field, text)| {
                 let mut alone = Evidence::default();
                 alone.add(&text, field.kind, rules);
-                alone.is_typed(rules) || alone.is_empty()
+                alone.is_typed(rules) || alone.is_empty() || is_value(&text)
             });
             return if typed {
                 (false, "the only line holds values".to_owned())
@@ -258,8 +293,9 @@ impl Finder<'_> {
             Some((field, text)) if evidence[*column].is_empty() => rules.nulls.is_null(&text, field.kind),
             Some((field, text)) => evidence[*column].would_accept(&text, field.kind, rules),
         };
-        let telling: Vec<usize> =
-            (0..width).filter(|column| evidence[*column].is_empty() || evidence[*column].is_typed(rules)).collect();
+        let telling: Vec<usize> = (0..width.min(fields.len()))
+            .filter(|column| evidence[*column].is_empty() || evidence[*column].is_typed(rules))
+            .collect();
         if telling.is_empty() {
             return (true, "all columns are text".to_owned());
         }

@@ -6,9 +6,11 @@
 
 mod conformance;
 mod dialects;
+mod fuzz;
 mod hostile;
 mod properties;
 mod ranges;
 mod reading;
 mod support;
+mod targets;
 mod types;

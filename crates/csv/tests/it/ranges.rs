@@ -4,19 +4,11 @@ use std::ops::Range;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tapline_csv::{CsvOptions, Decoder, LineReject, Sample, TableFormat, detect};
+use tapline_csv::{CsvOptions, Decoder, Fit, Sample, Seam, TableFormat, detect};
 
 use crate::support::{options, rows_of};
 
-/// What one range gave.
-struct Part {
-    rows: Vec<Vec<String>>,
-    rejects: Vec<LineReject>,
-    span: Range<u64>,
-    lines: u64,
-}
-
-fn read_range(bytes: &[u8], format: &TableFormat, options: &CsvOptions, range: Range<u64>, exact: bool) -> Part {
+fn read_range(bytes: &[u8], format: &TableFormat, options: &CsvOptions, range: Range<u64>, exact: bool) -> Decoder {
     let decoder = Decoder::new("t.csv", format, options).expect("a decoder");
     let start = range.start as usize;
     let mut decoder =
@@ -28,8 +20,7 @@ fn read_range(bytes: &[u8], format: &TableFormat, options: &CsvOptions, range: R
         }
     }
     decoder.finish().expect("readable bytes");
-    let rows = std::iter::from_fn(|| decoder.next_batch()).flat_map(|batch| rows_of(&batch)).collect();
-    Part { rows, rejects: decoder.take_rejects(), span: decoder.span(), lines: decoder.lines() }
+    decoder
 }
 
 /// Reads a file cut at the given places; also tells how many ranges had to be read again.
@@ -43,21 +34,22 @@ fn read_cut(
         cuts.iter().map(|cut| (*cut).min(bytes.len()) as u64).chain([0, bytes.len() as u64]).collect();
     bounds.sort_unstable();
     bounds.dedup();
-    let (mut rows, mut rejects, mut lines, mut next, mut again) = (Vec::new(), Vec::new(), 0, None, 0);
+    let (mut rows, mut rejects, mut seam, mut again) = (Vec::new(), Vec::new(), Seam::default(), 0);
     for pair in bounds.windows(2) {
         let range = pair[0]..pair[1];
-        if next.is_some_and(|next| next > range.end) {
-            continue;
+        let mut decoder = read_range(bytes, format, options, range.clone(), false);
+        match seam.fit(&range, &decoder) {
+            Fit::Covered => continue,
+            Fit::Sound => {}
+            Fit::From(next) => {
+                decoder = read_range(bytes, format, options, next..range.end, true);
+                again += 1;
+            }
         }
-        let mut part = read_range(bytes, format, options, range.clone(), false);
-        if let Some(next) = next.filter(|next| *next != part.span.start) {
-            part = read_range(bytes, format, options, next..range.end, true);
-            again += 1;
-        }
-        rows.extend(part.rows);
-        rejects.extend(part.rejects.into_iter().map(|reject| (reject.line + lines, reject.byte_offset)));
-        lines += part.lines;
-        next = Some(part.span.end);
+        rows.extend(std::iter::from_fn(|| decoder.next_batch()).flat_map(|batch| rows_of(&batch)));
+        let found = decoder.take_rejects();
+        rejects.extend(found.into_iter().map(|reject| (reject.line + seam.lines(), reject.byte_offset)));
+        seam.join(&decoder);
     }
     (rows, rejects, again)
 }

@@ -18,6 +18,67 @@ fn escapes() {
 }
 
 #[test]
+fn without_an_escape_two_quotes_are_two_quotes() {
+    let settings = r#"{"delim": ";", "quote": "\"", "escape": "", "strict": false, "header": false}"#;
+    assert_eq!(read_with("1;\"a \"\"b\"\" c\"\n", settings).lines(), ["1|a \"\"b\"\" c"]);
+}
+
+#[test]
+fn quotes_that_are_text_do_not_end_a_field() {
+    let settings = r#"{"delim": ";", "quote": "\"", "strict": false, "header": false}"#;
+    let table =
+        read_with("1;\"say \"hi\" \ntwice\";x\n2;\"the \"inner\"\";y\n3;\"open \"text\n4;\"closed\";z\n", settings);
+    assert_eq!(table.lines(), ["1|say \"hi\" \ntwice|x", "2|the \"inner\"|y", "4|closed|z"]);
+    assert_eq!(table.reject_codes(), [(4, "too_few_fields")]);
+}
+
+#[test]
+fn a_set_line_break_is_the_only_one() {
+    let text = "a,b\n1,two\n3,four\r\n5,\"six\r\n\"\n7,eight";
+    let table = read_with(text, r#"{"new_line": "\\n", "header": true}"#);
+    assert_eq!(table.lines(), ["1|two", "5|six\r\n", "7|eight"]);
+    assert_eq!(table.reject_codes(), [(3, "other_line_break")]);
+    assert_eq!(read_with(text, r#"{"new_line": "\\n", "header": true, "strict": false}"#).rows.len(), 4);
+}
+
+#[test]
+fn a_declared_schema_tells_the_dialect_and_the_header() {
+    let read = |text: &str, columns: &str| read_with(text, &format!(r#"{{"columns": {columns}}}"#)).lines();
+    assert_eq!(read("a;b,c\nd;e,f\n", r#"{"x": "VARCHAR"}"#), ["d;e,f"]);
+    assert_eq!(read("{\"a\": 1}\n[2, 3]\n", r#"{"x": "JSON"}"#), ["{\"a\": 1}", "[2, 3]"]);
+    assert_eq!(read("1,x\n2,y\n", r#"{"n": "INTEGER", "t": "VARCHAR"}"#), ["1|x", "2|y"]);
+    assert_eq!(read("n,t\n2,y\n", r#"{"n": "INTEGER", "t": "VARCHAR"}"#), ["2|y"]);
+}
+
+#[test]
+fn a_damaged_header_is_shown() {
+    let table = read_with(b"id,n\xFFme\n1,x\n", r#"{"encoding": "utf-8", "header": true}"#);
+    assert_eq!((table.lines(), table.reject_codes()), (vec!["1|x".to_owned()], vec![(1, "invalid_encoding")]));
+}
+
+#[test]
+fn arguments_overlay_settings() {
+    let base = options(r#"{"delim": ";", "types": {"a": "BIGINT"}, "nullstr": "-"}"#);
+    let with = |arguments: &str| base.with_arguments(&serde_json::from_str(arguments).expect("arguments of a test"));
+    let merged = with(r#"{"sep": "|", "columns": {"x": "INT"}, "quote": null}"#).expect("settings");
+    assert_eq!((merged.delim.as_deref(), merged.types, merged.quote.as_deref()), (Some("|"), None, Some("")));
+    assert!(merged.nullstr.is_some());
+    for (arguments, word) in [
+        (r#"{"names": null}"#, "names"),
+        (r#"{"oop": 1}"#, "oop"),
+        (r#"{"types": {}}"#, "types"),
+        (r#"{"sep": ",", "delim": ","}"#, "sep, delim"),
+        (r#"{"header": "maybe"}"#, "header"),
+        (r#"{"rejects_limit": 3}"#, "rejects_limit"),
+        (r#"{"store_rejects": true, "ignore_errors": false}"#, "store_rejects"),
+        (r#"{"auto_type_candidates": ["UUID"]}"#, "UUID"),
+    ] {
+        let error = with(arguments).expect_err("a mistake").to_string();
+        assert!(error.contains(word), "{arguments}: {error}");
+    }
+}
+
+#[test]
 fn ragged_lines_are_rejected_with_their_place() {
     let text = "id,name,qty\n1,bolt,10\n2,nut\n3,gear,30,extra\n4,cog,40,,\n\n   \n5,pin,50\n";
     let table = read(text);

@@ -111,6 +111,7 @@ fn every_declared_type_is_understood() {
         ("UUID", "8a5f1c0e-0000-4000-8000-000000000001", "8a5f1c0e-0000-4000-8000-000000000001"),
         ("VARCHAR", "02139", "02139"),
         ("JSON", "{}", "{}"),
+        ("BLOB", "a\\x00\\xfF", "6100ff"),
     ] {
         let table = read_with(
             format!("k;v\na;{value}\nb;\nc;\"definitely not\"\n"),
@@ -118,7 +119,7 @@ fn every_declared_type_is_understood() {
         );
         assert_eq!(table.rows[0][1], shown, "{name}");
         assert_eq!(table.rows[1][1], "∅", "{name}");
-        let text = matches!(name, "VARCHAR" | "JSON");
+        let text = matches!(name, "VARCHAR" | "BLOB");
         assert_eq!(table.rejects.len(), usize::from(!text), "{name}");
     }
     for (name, value) in [
@@ -127,6 +128,9 @@ fn every_declared_type_is_understood() {
         ("TIMESTAMP_S", "2024-03-01 10:00:00.5"),
         ("HUGEINT", "1.5"),
         ("FLOAT", "0.123456789"),
+        ("JSON", "{'a': 1}"),
+        ("BLOB", "\\x0"),
+        ("BLOB", "é"),
     ] {
         let table = read_with(format!("k;v\na;{value}\n"), &format!(r#"{{"delim": ";", "types": {{"v": "{name}"}}}}"#));
         assert_eq!(table.reject_codes(), [(2, "invalid_value")], "{name}");
@@ -160,6 +164,14 @@ fn settings_over_types() {
         "a BIGINT, b VARCHAR"
     );
     assert_eq!(read_with("1,2\n", r#"{"columns": {"x": "INTEGER", "y": "VARCHAR"}}"#).schema(), "x INTEGER, y VARCHAR");
+    let narrow = |candidates: &str| {
+        read_with("a,b\n1,2.5\n300,4\n", &format!(r#"{{"auto_type_candidates": {candidates}}}"#)).schema()
+    };
+    assert_eq!(narrow(r#"["TINYINT", "SMALLINT", "FLOAT"]"#), "a SMALLINT, b FLOAT");
+    assert_eq!(narrow(r#"["DECIMAL(5,1)", "BIGINT", "DOUBLE"]"#), "a BIGINT, b DECIMAL(5,1)");
+    assert_eq!(narrow(r#"["DOUBLE"]"#), "a DOUBLE, b DOUBLE");
+    let kept = read_with("a\n1.5\n0.123456789\n007\n", r#"{"auto_type_candidates": ["FLOAT"]}"#);
+    assert_eq!((kept.schema().as_str(), kept.rows[2][0].as_str()), ("a VARCHAR", "007"));
     let unknown = read_files(&[b"a,b\n1,2\n"], &options(r#"{"types": {"c": "BIGINT"}}"#));
     assert!(unknown.is_err_and(|error| error.to_string().contains("no column \"c\"")));
 }

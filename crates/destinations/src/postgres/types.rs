@@ -186,7 +186,7 @@ fn tag(field: &Field) -> Option<Tag> {
     let metadata = field.metadata();
     match metadata.get(TYPE_KEY).or_else(|| metadata.get("ARROW:extension:name"))?.as_str() {
         "UUID" | "arrow.uuid" => Some(Tag::Uuid),
-        "JSON" | "arrow.json" => Some(Tag::Json),
+        "JSON" | "VARIANT" | "arrow.json" => Some(Tag::Json),
         _ => None,
     }
 }

@@ -206,7 +206,8 @@ async fn unique_indexes(
     Ok(indexes)
 }
 
-/// What tells the table from another that takes its name; `None` where there is none.
+/// What tells the table from another that takes its name; `None` where there is none. Tables that Tapline did not make
+/// have nothing that stays while they live: their root page moves with a VACUUM.
 pub(super) async fn identity(connection: &mut SqliteConnection, name: &TableName) -> Result<Option<String>> {
     let row = sqlx::query("SELECT rootpage, sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE")
         .bind(name.as_str())
@@ -220,7 +221,7 @@ pub(super) async fn identity(connection: &mut SqliteConnection, name: &TableName
             None => {
                 let digest = Sha256::digest(definition);
                 let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-                format!("{}:{short}", row.get::<i64, _>(0))
+                format!(":{}:{short}", row.get::<i64, _>(0))
             }
         }
     }))

@@ -116,6 +116,7 @@ async fn a_truncated_table_shows() {
     bench.execute("TRUNCATE {t}").await;
     let marker = bench.marker().await;
     assert_ne!(marker.table, marker.published_table);
+    assert!(!marker.is_another_table(), "a truncated table is the same one");
     assert!(marker.created, "it is still the table that the run made");
 }
 

@@ -1,13 +1,13 @@
 //! A PostgreSQL server of one test's own, which may crash: the programs of the shared server, a folder, a free port.
 //! Not here: the shared server, which other tests use at the same time.
-//! Called by the tests of crashes.
+//! Called by the tests of crashes, here and of the whole binary.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The server; dropping it stops it.
-pub(super) struct OwnServer {
+pub struct OwnServer {
     folder: tempfile::TempDir,
     programs: PathBuf,
     port: u16,
@@ -15,10 +15,8 @@ pub(super) struct OwnServer {
 }
 
 impl OwnServer {
-    /// Makes and starts a server; `None`, with a word about it, where there is no shared server or there are no
-    /// programs to start one.
-    pub(super) fn start(test: &str) -> Option<Self> {
-        super::server(test)?;
+    /// Makes and starts a server; `None`, with a word about it, where there are no programs to start one.
+    pub fn start(test: &str) -> Option<Self> {
         let Some(programs) = programs() else {
             println!("skipped: 1 ({test}; PostgreSQL's programs are not on this machine)");
             return None;
@@ -41,12 +39,12 @@ impl OwnServer {
         Some(server)
     }
 
-    pub(super) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("postgres://postgres:any@127.0.0.1:{}/postgres", self.port)
     }
 
     /// Starts the server, and waits until it takes connections.
-    pub(super) fn run(&mut self) {
+    pub fn run(&mut self) {
         let port = format!("port={}", self.port);
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -68,8 +66,13 @@ impl OwnServer {
 
     /// Ends the server at once, as `pg_ctl stop -m immediate` does: without a checkpoint, so that the next start
     /// recovers from a crash.
-    pub(super) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.signal("QUIT");
+    }
+
+    /// Stops the server in good order, as `pg_ctl stop -m fast` does.
+    pub fn stop(&mut self) {
+        self.signal("INT");
     }
 
     fn signal(&mut self, signal: &str) {
@@ -101,7 +104,7 @@ impl OwnServer {
 
 impl Drop for OwnServer {
     fn drop(&mut self) {
-        self.signal("INT");
+        self.stop();
     }
 }
 

@@ -129,8 +129,7 @@ impl PartitionedReader {
 }
 
 /// Removes every file of the folder that is not in `kept`: leftovers of runs that were cut off.
-pub(crate) fn sweep<'a>(folder: &Path, kept: impl Iterator<Item = &'a str>) {
-    let kept: Vec<&str> = kept.collect();
+pub(crate) fn sweep(folder: &Path, kept: &[&str]) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -206,7 +205,7 @@ mod tests {
         for name in ["keep", "drop", "half.tmp"] {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
-        sweep(folder.path(), ["keep"].into_iter());
+        sweep(folder.path(), &["keep"]);
         let left: Vec<String> = std::fs::read_dir(folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())

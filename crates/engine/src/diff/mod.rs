@@ -7,6 +7,7 @@ pub(crate) mod files;
 pub(crate) mod known;
 pub(crate) mod log;
 pub(crate) mod rows;
+pub(crate) mod shared;
 pub(crate) mod snapshot;
 
 /// Keys are dealt to so many partitions by their hash, so that one partition always fits into memory.

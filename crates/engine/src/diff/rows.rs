@@ -100,8 +100,10 @@ impl KeyCodec {
     }
 }
 
-/// Hashes the mapped values of rows.
+/// Hashes the mapped values of rows: by the names of their fields, in whatever order these come.
 pub(crate) struct RowHasher {
+    /// The columns, ordered by name.
+    columns: Vec<usize>,
     converter: RowConverter,
     key: [u8; 16],
 }
@@ -109,16 +111,22 @@ pub(crate) struct RowHasher {
 impl RowHasher {
     /// A hasher for rows of `schema`, keyed with the sync's own key.
     pub(crate) fn new(schema: &SchemaRef, key: [u8; 16]) -> Result<Self> {
-        let fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
-        Ok(Self { converter: converter(&fields)?, key })
+        let mut columns: Vec<usize> = (0..schema.fields().len()).collect();
+        columns.sort_by_key(|column| schema.field(*column).name());
+        let fields: Vec<FieldRef> = columns.iter().map(|column| Arc::clone(&schema.fields()[*column])).collect();
+        let mut names = Vec::new();
+        for field in &fields {
+            names.extend_from_slice(&(field.name().len() as u64).to_le_bytes());
+            names.extend_from_slice(field.name().as_bytes());
+        }
+        Ok(Self { columns, converter: converter(&fields)?, key: hash(&key, &names) })
     }
 
-    /// One hash per row. Field names count, so that a renamed field sends its rows again.
+    /// One hash per row. Field names count, so that a renamed field sends its rows again; their order does not.
     pub(crate) fn hash(&self, batch: &RecordBatch) -> Result<Vec<RowHash>> {
-        let rows = self
-            .converter
-            .convert_columns(batch.columns())
-            .map_err(|error| Error::internal("hashing rows").because(error))?;
+        let columns: Vec<ArrayRef> = self.columns.iter().map(|column| Arc::clone(batch.column(*column))).collect();
+        let rows =
+            self.converter.convert_columns(&columns).map_err(|error| Error::internal("hashing rows").because(error))?;
         Ok((0..batch.num_rows()).map(|row| hash(&self.key, rows.row(row).data())).collect())
     }
 }
@@ -187,5 +195,18 @@ mod tests {
         assert_ne!(one[0], one[1]);
         assert_ne!(one[0], two[0]);
         assert_eq!(one, RowHasher::new(&batch.schema(), [1; 16]).unwrap().hash(&batch).unwrap());
+    }
+
+    #[test]
+    fn hashes_follow_the_names_of_fields_and_not_their_order() {
+        let batch = batch();
+        let hashes = |batch: &RecordBatch| RowHasher::new(&batch.schema(), [1; 16]).unwrap().hash(batch).unwrap();
+        assert_eq!(hashes(&batch), hashes(&batch.project(&[2, 0, 1]).unwrap()));
+        let schema = batch.schema();
+        let fields = ["id", "region", "nickname"].into_iter().zip(schema.fields().iter().cloned());
+        let renamed =
+            Schema::new(fields.map(|(name, field)| field.as_ref().clone().with_name(name)).collect::<Vec<Field>>());
+        let renamed = RecordBatch::try_new(Arc::new(renamed), batch.columns().to_vec()).unwrap();
+        assert_ne!(hashes(&batch)[0], hashes(&renamed)[0]);
     }
 }

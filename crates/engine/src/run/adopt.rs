@@ -7,12 +7,13 @@ use std::sync::Arc;
 use tapline_core::config::Mode;
 use tapline_core::{Commit, Error, Lease, ReadBack, Refresh, Result, RowCounts, RowId, Target, codes};
 
-use super::commit::{Kept, settle, sweep_orphans};
+use super::commit::{Kept, settle};
 use super::job::{RunOptions, SyncJob, key_fields};
 use super::mapping::Mapping;
 use super::record::{IntentRecord, KeyField, Record};
 use crate::diff::log::{Change, LogRow, LogWriter};
 use crate::diff::rows::{KeyCodec, RowHasher, partition_of};
+use crate::diff::snapshot::SnapshotRef;
 use crate::sql::Session;
 
 /// What was adopted.
@@ -54,6 +55,18 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
         return Err(Error::new(codes::CONF_007, format!("there is nothing to adopt: {stream} does not exist"))
             .hint("run the sync: it makes the table and delivers every row"));
     }
+    let wanted = ReadBack {
+        stream: stream.clone(),
+        schema: Arc::clone(mapping.schema()),
+        key: mapping.key().to_vec(),
+        keys: None,
+    };
+    let unreadable = || {
+        Error::new(codes::CONF_007, format!("there is nothing to adopt: {stream} cannot be read"))
+            .hint("run the sync: it delivers every row")
+    };
+    // A stream that cannot be read is left to whoever has it.
+    drop(job.destination.read(wanted.clone()).await?.ok_or_else(unreadable)?);
     job.destination.stamp(stream, &job.owner(), lease.generation).await?;
     // An empty publication leaves the marker as after a run of ours.
     let target = Target {
@@ -68,16 +81,7 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
         max_reject_ratio: None,
     };
     job.destination.open(target).await?.publish(&[]).await?;
-    let wanted = ReadBack {
-        stream: stream.clone(),
-        schema: Arc::clone(mapping.schema()),
-        key: mapping.key().to_vec(),
-        keys: None,
-    };
-    let Some(mut reader) = job.destination.read(wanted).await? else {
-        return Err(Error::new(codes::CONF_007, format!("there is nothing to adopt: {stream} cannot be read"))
-            .hint("run the sync: it delivers every row"));
-    };
+    let mut reader = job.destination.read(wanted).await?.ok_or_else(unreadable)?;
     let hasher = RowHasher::new(mapping.schema(), record.hash_key()?)?;
     let hash_key = record.hash_key()?;
     let folder = job.folder();
@@ -115,8 +119,9 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
     record.snapshot = settled.snapshot;
     record.table = job.destination.marker(stream).await?.and_then(|marker| marker.table);
     let revision = job.state.checkpoint(&job.name).await?.map_or(0, |checkpoint| checkpoint.revision);
+    job.share(&record.snapshot.files, &SnapshotRef::default()).await?;
     let commit = Commit { body: record.to_body()?, ..Commit::default() };
     job.state.commit(lease, revision, commit).await?;
-    sweep_orphans(&folder, &record.snapshot);
+    job.sweep(&record.snapshot).await;
     Ok(adopted)
 }

@@ -12,7 +12,6 @@ use tapline_core::{Outcome, Reject, Result, RowCounts, RowId, RowOutcome};
 use super::payload::{RejectedRow, key_json, row_json};
 use super::record::IntentRecord;
 use crate::diff::PARTITIONS;
-use crate::diff::files::sweep;
 use crate::diff::log::{Change, LogReader};
 use crate::diff::rows::KeyCodec;
 use crate::diff::snapshot::{SnapshotRef, SnapshotWriter, compact};
@@ -147,9 +146,4 @@ pub(crate) fn open_rejects(rejected: Vec<RejectedRow>, before: &[Reject]) -> Vec
             }
         })
         .collect()
-}
-
-/// Removes files that the snapshot does not name.
-pub(crate) fn sweep_orphans(folder: &Path, snapshot: &SnapshotRef) {
-    sweep(folder, snapshot.files.iter().map(|file| file.name.as_str()));
 }

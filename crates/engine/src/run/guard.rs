@@ -89,6 +89,14 @@ pub(crate) async fn check_marker(
     let lost = match destination.holds_rows(stream).await? {
         None => "was dropped",
         Some(false) => "was emptied or made anew",
+        Some(true) if marker.is_some_and(Marker::is_another_table) => {
+            return Err(Error::new(
+                codes::MARK_003,
+                format!("the stream {stream} was made anew since the last run, by somebody else"),
+            )
+            .hint("run `tapline adopt` to take the rows that are there as delivered, so that only differences are sent")
+            .hint("or `tapline sync --full-refresh` to make it equal to the model"));
+        }
         Some(true) => return Ok(()),
     };
     Err(Error::new(codes::MARK_003, format!("the stream {stream} {lost} since the last run"))

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapline_core::config::{Mode, ModelConfig, SyncConfig};
-use tapline_core::{Capabilities, Destination, Owner, Refresh, SEMANTICS_VERSION, StateStore};
+use tapline_core::{Capabilities, Destination, Owner, Refresh, Result, SEMANTICS_VERSION, StateStore};
 use tapline_storage::S3Source;
 
 use super::record::KeyField;
+use crate::diff::files::{FileRef, sweep};
 use crate::diff::rows::{KeyCodec, hash};
-use crate::diff::snapshot::folder_of;
+use crate::diff::shared::SharedFolder;
+use crate::diff::snapshot::{SnapshotRef, folder_of};
 use crate::sql::{Access, Limits};
 
 /// One sync, ready to run.
@@ -34,6 +36,8 @@ pub struct SyncJob {
     pub state: Arc<dyn StateStore>,
     /// The folder of snapshots, one folder per sync below it.
     pub snapshots: PathBuf,
+    /// Where several machines share them; the folder holds copies then.
+    pub shared: Option<Arc<SharedFolder>>,
     /// What the SQL may use.
     pub limits: Limits,
 }
@@ -85,6 +89,33 @@ impl SyncJob {
     /// The folder of the sync's snapshot files.
     pub(crate) fn folder(&self) -> PathBuf {
         folder_of(&self.snapshots, &self.name)
+    }
+
+    /// Makes sure that files of the sync are in its folder.
+    pub(crate) async fn fetch(&self, files: impl IntoIterator<Item = &FileRef>) -> Result<()> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        for file in files {
+            shared.fetch(&self.name, &self.folder(), file).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that other machines see files of the sync's folder, other than those of `known`.
+    pub(crate) async fn share(&self, files: impl IntoIterator<Item = &FileRef>, known: &SnapshotRef) -> Result<()> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        for file in files.into_iter().filter(|file| !known.files.contains(file)) {
+            shared.share(&self.name, &self.folder(), file).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes files of the sync that its snapshot does not name.
+    pub(crate) async fn sweep(&self, snapshot: &SnapshotRef) {
+        let kept: Vec<&str> = snapshot.files.iter().map(|file| file.name.as_str()).collect();
+        sweep(&self.folder(), &kept);
+        if let Some(shared) = &self.shared {
+            shared.sweep(&self.name, &kept).await;
+        }
     }
 
     /// Where the SQL may read.

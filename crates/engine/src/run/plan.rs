@@ -156,6 +156,7 @@ async fn recovered(job: &SyncJob, options: &RunOptions, scratch: &std::path::Pat
         Some(intent) => {
             let body = IntentRecord::from_intent(&intent)?;
             let outcomes = destination.outcomes(&job.sync.stream, intent.generation).await?;
+            job.fetch(body.files()).await?;
             let codec = body.after.codec()?;
             let mut body = absolute_intent(body, &job.folder());
             let mut counts = RowCounts::default();
@@ -166,6 +167,10 @@ async fn recovered(job: &SyncJob, options: &RunOptions, scratch: &std::path::Pat
         }
     };
     let folder = job.folder();
+    job.fetch(
+        record.snapshot.files.iter().filter(|file| !scratch.join(&file.name).exists() && !file.name.contains('/')),
+    )
+    .await?;
     record
         .snapshot
         .files

@@ -109,6 +109,11 @@ impl Record {
 }
 
 impl IntentRecord {
+    /// The files that recovery reads.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileRef> {
+        self.log.iter().chain(&self.after.snapshot.files)
+    }
+
     /// Reads the body of an intent.
     pub(crate) fn from_intent(intent: &Intent) -> Result<Self> {
         serde_json::from_value(intent.body.clone()).map_err(|error| unreadable("intent", error))

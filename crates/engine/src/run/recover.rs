@@ -4,7 +4,7 @@
 
 use tapline_core::{Commit, Intent, Lease, Result, RowCounts};
 
-use super::commit::{Kept, open_rejects, settle, sweep_orphans};
+use super::commit::{Kept, open_rejects, settle};
 use super::job::SyncJob;
 use super::record::{IntentRecord, Record};
 use crate::diff::rows::KeyCodec;
@@ -35,6 +35,7 @@ pub(crate) async fn finish(
     }
     note(format!("run {} was cut off after it had published; its rows count as delivered", intent.generation));
     let outcomes = job.destination.outcomes(stream, intent.generation).await?;
+    job.fetch(body.files()).await?;
     let codec = body.after.codec()?;
     let name = format!("snapshot-{}-recovered.arrow", intent.generation);
     let mut counts = RowCounts::default();
@@ -58,8 +59,9 @@ pub(crate) async fn finish(
         rejects: open,
         source_rejects: job.state.source_rejects(&job.name).await?,
     };
+    job.share(&recovered.snapshot.files, &body.after.snapshot).await?;
     let checkpoint = job.state.commit(lease, revision, commit).await?;
-    sweep_orphans(&job.folder(), &recovered.snapshot);
+    job.sweep(&recovered.snapshot).await;
     Ok((recovered, checkpoint.revision))
 }
 

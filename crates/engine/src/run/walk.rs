@@ -2,19 +2,23 @@
 //! Not here: the pieces it calls in order: `guard`, `scan`, `stage`, `commit`, `recover`.
 //! Called through [`run`] by the command line, the scheduler and the API.
 
+use std::any::Any;
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use futures::FutureExt;
+use parking_lot::Mutex;
 use tapline_core::config::{Mode, OnBadKey, OnDrift, Write};
 use tapline_core::{
     Class, Commit, Error, ErrorReport, Lease, Phase, Receipt, Result, Retry, RowCounts, RunEvent, RunReport, RunStatus,
-    SharedSink, Target, codes, failpoint,
+    SharedSink, StateStore, Target, codes, failpoint,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::commit::{open_rejects, settle, sweep_orphans};
+use super::commit::{open_rejects, settle};
 use super::guard::{Claim, check_marker, check_rows};
 use super::job::{RunOptions, SyncJob, key_fields};
 use super::mapping::reads_clock;
@@ -22,6 +26,7 @@ use super::patience::Patience;
 use super::record::{IntentRecord, Record};
 use super::recover;
 use super::scan::{Attempt, ScanPlan, Scanned};
+use crate::diff::snapshot::SnapshotRef;
 use crate::sql::{ScanReport, Session};
 
 /// How often a file that is replaced while it is read starts the attempt again.
@@ -56,7 +61,8 @@ pub async fn run(job: &SyncJob, options: &RunOptions, events: &SharedSink, cance
     events.send(RunEvent::Started { sync: job.name.clone(), run: report.run.clone(), generation: lease.generation });
     let outcome = match job.state.record_run(&report).await {
         Ok(()) => {
-            let deadline = Deadline::start(cancel, job.sync.timeout.map(|timeout| timeout.0));
+            let timeout = job.sync.timeout.map(|timeout| timeout.0);
+            let deadline = Deadline::start(cancel, timeout, Arc::clone(&job.state), lease.clone());
             let mut walk = Walk {
                 job,
                 options,
@@ -66,7 +72,9 @@ pub async fn run(job: &SyncJob, options: &RunOptions, events: &SharedSink, cance
                 scan: ScanReport::default(),
                 patience: Patience::new(),
             };
-            let outcome = walk.go(&mut report).await;
+            // A panic is a bug, and no reason to leave a run that never ends in the history, or to hold its lease.
+            let outcome = AssertUnwindSafe(walk.go(&mut report)).catch_unwind().await;
+            let outcome = outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
             outcome.map_err(|error| deadline.explain(error))
         }
         Err(error) => Err(error),
@@ -82,6 +90,14 @@ pub async fn run(job: &SyncJob, options: &RunOptions, events: &SharedSink, cance
         tracing::error!(sync = job.name, error = %error.full_message(), "cannot release the lease");
     }
     report
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = text, "a run has panicked");
+    Error::internal("the run ended by a panic")
+        .hint("what is visible at the destination is whole: the next run goes on from there")
+        .hint("this is a bug: please report it")
 }
 
 fn fail(report: &mut RunReport, error: &Error) {
@@ -102,48 +118,49 @@ fn end(mut report: RunReport, started: Instant, events: &SharedSink) -> RunRepor
     report
 }
 
-/// A run's own end: somebody's word to stop, or the sync's timeout.
+/// A run's own end: somebody's word to stop, the sync's timeout, or the loss of the lease.
 struct Deadline {
     cancel: CancellationToken,
-    timeout: Option<Duration>,
-    timer: Option<tokio::task::JoinHandle<()>>,
     asked: CancellationToken,
+    watch: tokio::task::JoinHandle<()>,
+    /// Why the run has to stop, where nobody asked.
+    reason: Arc<Mutex<Option<Error>>>,
 }
 
 impl Deadline {
-    fn start(asked: &CancellationToken, timeout: Option<Duration>) -> Self {
+    fn start(asked: &CancellationToken, timeout: Option<Duration>, state: Arc<dyn StateStore>, lease: Lease) -> Self {
         let cancel = asked.child_token();
-        let timer = timeout.map(|timeout| {
-            let cancel = cancel.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(timeout).await;
-                cancel.cancel();
-            })
+        let reason = Arc::new(Mutex::new(None));
+        let (stop, told) = (cancel.clone(), Arc::clone(&reason));
+        let watch = tokio::spawn(async move {
+            let error = tokio::select! {
+                error = state.lost(&lease) => error,
+                error = expire(timeout) => error,
+            };
+            *told.lock() = Some(error);
+            stop.cancel();
         });
-        Self { cancel, timeout, timer, asked: asked.clone() }
+        Self { cancel, asked: asked.clone(), watch, reason }
     }
 
-    /// Says that it was the timeout, where it was.
+    /// Says why a run was stopped that nobody asked to.
     fn explain(&self, error: Error) -> Error {
-        let Some(timeout) = self.timeout.filter(|_| error.code() == codes::RUN_001 && !self.asked.is_cancelled())
-        else {
-            return error;
-        };
-        let timed_out =
-            Error::new(codes::SYNC_009, format!("the run took longer than its timeout of {} s", timeout.as_secs_f64()));
-        error
-            .hints()
-            .iter()
-            .fold(timed_out, |told, hint| told.hint(hint.clone()))
-            .hint("raise `timeout` of the sync, or let the model read less")
+        let reason = self.reason.lock().take().filter(|_| error.code() == codes::RUN_001 && !self.asked.is_cancelled());
+        let Some(reason) = reason else { return error };
+        error.hints().iter().fold(reason, |told, hint| told.hint(hint.clone()))
     }
+}
+
+async fn expire(timeout: Option<Duration>) -> Error {
+    let Some(timeout) = timeout else { return std::future::pending().await };
+    tokio::time::sleep(timeout).await;
+    Error::new(codes::SYNC_009, format!("the run took longer than its timeout of {} s", timeout.as_secs_f64()))
+        .hint("raise `timeout` of the sync, or let the model read less")
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        if let Some(timer) = &self.timer {
-            timer.abort();
-        }
+        self.watch.abort();
     }
 }
 
@@ -227,6 +244,7 @@ impl Walk<'_> {
         let body =
             serde_json::to_value(&intent).map_err(|error| Error::internal("writing an intent").because(error))?;
         failpoint("before-intent");
+        job.share(&intent.log, &record.snapshot).await?;
         job.state.put_intent(self.lease, body).await?;
         failpoint("after-intent");
         self.events.send(RunEvent::Phase { phase: Phase::Publish });
@@ -322,6 +340,7 @@ impl Walk<'_> {
             (record, revision) =
                 recover::finish(job, self.lease, record, revision, &intent, &|text| self.note(text)).await?;
         }
+        job.fetch(&record.snapshot.files).await?;
         Ok((record, revision))
     }
 
@@ -493,9 +512,10 @@ impl Walk<'_> {
         record.snapshot = settled.snapshot;
         record.rejects = open.len() as u64;
         record.table = job.destination.marker(&job.sync.stream).await?.and_then(|marker| marker.table);
+        job.share(&record.snapshot.files, &intent.after.snapshot).await?;
         let commit = Commit { body: record.to_body()?, rejects: open, source_rejects: scanned.source_rejects.clone() };
         let checkpoint = job.state.commit(self.lease, revision, commit).await?;
-        sweep_orphans(&folder, &record.snapshot);
+        job.sweep(&record.snapshot).await;
         Ok(checkpoint.revision)
     }
 }
@@ -516,6 +536,6 @@ pub async fn reset(job: &SyncJob) -> Result<()> {
     .await;
     job.state.release(&lease).await?;
     outcome?;
-    sweep_orphans(&job.folder(), &Default::default());
+    job.sweep(&SnapshotRef::default()).await;
     Ok(())
 }

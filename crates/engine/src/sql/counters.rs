@@ -10,6 +10,9 @@ use tapline_core::{SourceReject, SourceRowCounts};
 /// How many rejected lines are kept with their reasons; the count goes on beyond it.
 const KEPT_REJECTS: usize = 10_000;
 
+/// Files whose additional columns are told.
+const TOLD_FILES: usize = 10;
+
 /// Counters of one statement, shared by all its scans.
 ///
 /// A file that the statement names twice is read twice, but its lines are lines of the source once: counts are kept
@@ -25,12 +28,28 @@ struct Inner {
     opened: HashSet<String>,
     rejects: Vec<SourceReject>,
     rejected_files: HashSet<String>,
+    /// Files with columns that the table lacks.
+    wider_files: HashSet<String>,
 }
 
 impl ScanCounters {
     /// Notes that a file is being read.
     pub fn open(&self, file: &str) {
         self.inner.lock().opened.insert(file.to_owned());
+    }
+
+    /// Tells of columns of a file that the table lacks, once, and for the first files only.
+    pub fn note_extra(&self, file: &str, columns: &[String]) {
+        if columns.is_empty() {
+            return;
+        }
+        let mut inner = self.inner.lock();
+        if inner.wider_files.len() < TOLD_FILES && inner.wider_files.insert(file.to_owned()) {
+            let columns = columns.join("\", \"");
+            tracing::warn!(
+                "{file} has columns that the files before it lack, which are not read without union_by_name: \"{columns}\""
+            );
+        }
     }
 
     /// Sets how many rows and rejected lines a scan of `file` has seen so far.
@@ -40,12 +59,14 @@ impl ScanCounters {
         *counts = (counts.0.max(rows), counts.1.max(rejected));
     }
 
-    /// Keeps rejected lines of one scan of a file; a second scan of the same file adds nothing.
-    pub fn keep_rejects(&self, file: &str, first_of_scan: bool, rejects: Vec<SourceReject>) {
+    /// Whether no other scan has asked this of a file; a second scan of the same file meets the same rejects.
+    pub fn is_first_to_reject(&self, file: &str) -> bool {
+        self.inner.lock().rejected_files.insert(file.to_owned())
+    }
+
+    /// Keeps rejected lines.
+    pub fn keep_rejects(&self, rejects: Vec<SourceReject>) {
         let mut inner = self.inner.lock();
-        if first_of_scan && !inner.rejected_files.insert(file.to_owned()) {
-            return;
-        }
         let room = KEPT_REJECTS.saturating_sub(inner.rejects.len());
         inner.rejects.extend(rejects.into_iter().take(room));
     }

@@ -1,12 +1,13 @@
-//! From a reference in the SQL to the files behind it: scope, listing, partition values.
-//! Not here: what is in the files (`table`), the listing itself (crate `tapline-storage`).
+//! From a reference in the SQL to the files behind it: scope and listing.
+//! Not here: what is in the files (`table`), what their folders say (`partitions`), the listing itself (crate
+//! `tapline-storage`).
 //! Called by the session.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::FieldRef;
 use datafusion::common::ScalarValue;
 use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use object_store::local::LocalFileSystem;
@@ -16,6 +17,8 @@ use tapline_core::{Error, Result, codes};
 use tapline_storage::{ConnectOptions, FileFormat, Manifest, PinnedStore, S3Source, S3SourceConfig, S3Url};
 use url::Url;
 
+use super::partitions::{Constants, Place, constants};
+use super::reader_options::ReaderOptions;
 use super::references::Reference;
 
 /// Where the files of a session may come from.
@@ -50,13 +53,15 @@ pub struct TableFiles {
     pub store: Arc<dyn ObjectStore>,
     /// The store's URL in the session.
     pub store_url: ObjectStoreUrl,
-    /// The files by key.
+    /// The files in the order of the patterns, those of one pattern by key; one that is named twice is there twice.
     pub files: Vec<TableFile>,
-    /// Columns that come from `name=value` folders, with their types.
+    /// Columns that come from the files' names and `name=value` folders, with their types.
     pub partition_fields: Vec<FieldRef>,
+    /// Whether no row of any file can be of use, so that the files only tell the columns.
+    pub unread: bool,
     /// Names seen when listing.
     pub listed: u64,
-    /// Names not read, since their suffix does not fit.
+    /// Names not read: hidden, of a suffix that does not fit, or in folders that the statement leaves out.
     pub skipped: u64,
     /// A digest over the files' keys, sizes and ETags.
     pub digest: String,
@@ -124,7 +129,12 @@ impl ObjectStoreRegistry for Stores {
 /// # Errors
 /// `S3-009` outside the source, `S3-007` where nothing matches, `S3-011` for a file of another type than the source's,
 /// and whatever listing meets.
-pub(crate) async fn resolve(access: &Access, stores: &Stores, reference: &Reference) -> Result<TableFiles> {
+pub(crate) async fn resolve(
+    access: &Access,
+    stores: &Stores,
+    reference: &Reference,
+    options: &ReaderOptions,
+) -> Result<TableFiles> {
     let mut s3_patterns = Vec::new();
     let mut local_patterns = Vec::new();
     for pattern in &reference.patterns {
@@ -135,9 +145,12 @@ pub(crate) async fn resolve(access: &Access, stores: &Stores, reference: &Refere
         }
     }
     match (s3_patterns.is_empty(), local_patterns.is_empty(), access) {
-        (false, true, _) => resolve_s3(access, stores, &s3_patterns, reference.reader).await,
+        (false, true, _) => {
+            let manifest = list_s3(access, stores, &s3_patterns, reference.reader).await?;
+            pin_manifest(access, stores, manifest, options)
+        }
         (true, false, Access::Ambient { folder }) => {
-            resolve_local(stores, folder, &local_patterns, reference.reader).await
+            resolve_local(stores, folder, &local_patterns, reference.reader, options).await
         }
         (_, false, Access::Source(source)) => Err(Error::new(
             codes::S3_009,
@@ -148,12 +161,12 @@ pub(crate) async fn resolve(access: &Access, stores: &Stores, reference: &Refere
     }
 }
 
-async fn resolve_s3(
+async fn list_s3(
     access: &Access,
     stores: &Stores,
     patterns: &[&String],
     reader: Option<FileFormat>,
-) -> Result<TableFiles> {
+) -> Result<Manifest> {
     let mut merged: Option<Manifest> = None;
     for url in patterns {
         let parsed = S3Url::parse(url)?;
@@ -161,7 +174,7 @@ async fn resolve_s3(
         let manifest = source.list(&source.pattern(url, reader)?).await?;
         merged = Some(match merged {
             None => manifest,
-            Some(before) if before.bucket == manifest.bucket => before.merge(manifest),
+            Some(before) if before.bucket == manifest.bucket => before.append(manifest),
             Some(before) => {
                 return Err(Error::new(
                     codes::S3_009,
@@ -171,25 +184,29 @@ async fn resolve_s3(
             }
         });
     }
-    let Some(manifest) = merged else {
-        return Err(Error::new(codes::S3_007, "the SQL names no file"));
-    };
-    pin_manifest(access, stores, manifest)
+    merged.ok_or_else(|| Error::new(codes::S3_007, "the SQL names no file"))
 }
 
 /// Pins the files of a listing, so that they can be read as listed and nothing else can.
-pub(crate) fn pin_manifest(access: &Access, stores: &Stores, manifest: Manifest) -> Result<TableFiles> {
+pub(crate) fn pin_manifest(
+    access: &Access,
+    stores: &Stores,
+    manifest: Manifest,
+    options: &ReaderOptions,
+) -> Result<TableFiles> {
     let bucket = manifest.bucket.clone();
     let (_, pinned) = stores.s3(access, &bucket)?;
     pinned.pin(&manifest)?;
-    let partitions: Vec<Vec<(String, String)>> = manifest.files.iter().map(|file| file.partitions()).collect();
-    let (partition_fields, values) = partition_columns(&partitions);
+    let places: Vec<Place> =
+        manifest.files.iter().map(|file| Place { url: file.url(&bucket), folders: file.partitions() }).collect();
+    let Constants { fields, values } = constants(&places, options)?;
     let files = manifest
         .files
         .iter()
+        .zip(places)
         .zip(values)
-        .map(|(file, partition_values)| TableFile {
-            url: file.url(&bucket),
+        .map(|((file, place), partition_values)| TableFile {
+            url: place.url,
             meta: file.object_meta(),
             format: file.format,
             partition_values,
@@ -201,7 +218,8 @@ pub(crate) fn pin_manifest(access: &Access, stores: &Stores, manifest: Manifest)
         store: pinned,
         store_url,
         files,
-        partition_fields,
+        partition_fields: fields,
+        unread: false,
         listed: manifest.listed,
         skipped: manifest.skipped,
         digest: manifest.digest(),
@@ -213,47 +231,37 @@ async fn resolve_local(
     folder: &FilePath,
     patterns: &[&String],
     reader: Option<FileFormat>,
+    options: &ReaderOptions,
 ) -> Result<TableFiles> {
-    let mut paths = BTreeSet::new();
+    let store = stores.local();
+    let mut files = Vec::new();
+    let mut places = Vec::new();
     for pattern in patterns {
         if let Some((scheme, _)) = pattern.split_once("://").filter(|(scheme, _)| *scheme != "file") {
             return Err(Error::new(codes::S3_009, format!("{scheme}:// is not supported"))
                 .hint("name files as 's3://bucket/key', or by a local path"));
         }
-        let full = folder.join(pattern.strip_prefix("file://").unwrap_or(pattern));
-        paths.extend(local_files(&full)?);
+        let pattern = pattern.strip_prefix("file://").unwrap_or(pattern);
+        let mut found = local_files(&folder.join(pattern))?;
+        if found.is_empty() {
+            return Err(Error::new(codes::S3_007, format!("no file matches {pattern}"))
+                .hint("local paths are relative to the current folder"));
+        }
+        found.sort();
+        for path in found {
+            let own = if FilePath::new(pattern).is_relative() { path.strip_prefix(folder).ok() } else { None };
+            let shown = own.unwrap_or(&path).display().to_string();
+            let file = local_file(&store, &path, &shown, reader).await?;
+            let parents = path.parent().into_iter().flat_map(FilePath::components);
+            let folders = parents.filter_map(|part| {
+                let (name, value) = part.as_os_str().to_str()?.split_once('=')?;
+                Some((name.to_owned(), value.to_owned()))
+            });
+            places.push(Place { url: shown, folders: folders.collect() });
+            files.push(file);
+        }
     }
-    let store = stores.local();
-    let mut files = Vec::new();
-    for path in &paths {
-        let shown = path.display().to_string();
-        let location = object_store::path::Path::from_absolute_path(path)
-            .map_err(|error| Error::new(codes::FILE_006, format!("reading {shown}")).because(error))?;
-        let meta = store
-            .head(&location)
-            .await
-            .map_err(|error| Error::new(codes::FILE_006, format!("reading {shown}")).because(error))?;
-        let format = reader.or_else(|| FileFormat::from_name(&shown)).ok_or_else(|| {
-            Error::new(codes::S3_011, format!("the type of {shown} is not clear from its name"))
-                .hint("use read_csv('…') or read_parquet('…')")
-        })?;
-        files.push(TableFile { url: shown, meta, format, partition_values: Vec::new() });
-    }
-    if files.is_empty() {
-        return Err(Error::new(codes::S3_007, format!("no file matches {}", patterns[0]))
-            .hint("local paths are relative to the current folder"));
-    }
-    let partitions: Vec<Vec<(String, String)>> = files
-        .iter()
-        .map(|file| {
-            file.url
-                .split('/')
-                .filter_map(|segment| segment.split_once('='))
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect()
-        })
-        .collect();
-    let (partition_fields, values) = partition_columns(&partitions);
+    let Constants { fields, values } = constants(&places, options)?;
     for (file, partition_values) in files.iter_mut().zip(values) {
         file.partition_values = partition_values;
     }
@@ -264,15 +272,33 @@ async fn resolve_local(
         skipped: 0,
         digest: String::new(),
         files,
-        partition_fields,
+        partition_fields: fields,
+        unread: false,
     })
+}
+
+async fn local_file(
+    store: &Arc<dyn ObjectStore>,
+    path: &FilePath,
+    shown: &str,
+    reader: Option<FileFormat>,
+) -> Result<TableFile> {
+    let unreadable = || Error::new(codes::FILE_006, format!("reading {shown}"));
+    let real = path.canonicalize().map_err(|error| unreadable().because(error))?;
+    let location = object_store::path::Path::from_absolute_path(real).map_err(|error| unreadable().because(error))?;
+    let meta = store.head(&location).await.map_err(|error| unreadable().because(error))?;
+    let format = reader.or_else(|| FileFormat::from_name(shown)).ok_or_else(|| {
+        Error::new(codes::S3_011, format!("the type of {shown} is not clear from its name"))
+            .hint("use read_csv('…') or read_parquet('…')")
+    })?;
+    Ok(TableFile { url: shown.to_owned(), meta, format, partition_values: Vec::new() })
 }
 
 /// Local files that a path, folder or pattern names.
 fn local_files(full: &FilePath) -> Result<Vec<PathBuf>> {
     let text = full.to_string_lossy().into_owned();
     if full.is_file() {
-        return Ok(vec![full.canonicalize().unwrap_or_else(|_| full.to_owned())]);
+        return Ok(vec![full.to_owned()]);
     }
     let wild = text.find(['*', '?', '[', '{']);
     let base = match wild {
@@ -306,84 +332,9 @@ fn local_files(full: &FilePath) -> Result<Vec<PathBuf>> {
                 .as_ref()
                 .map_or_else(|| FileFormat::from_name(&name).is_some(), |matcher| matcher.is_match(&path))
             {
-                found.push(path.canonicalize().unwrap_or(path));
+                found.push(path);
             }
         }
     }
     Ok(found)
-}
-
-/// The partition columns that all files share, typed as DuckDB types them (BIGINT, DATE, else VARCHAR), and every
-/// file's values.
-fn partition_columns(files: &[Vec<(String, String)>]) -> (Vec<FieldRef>, Vec<Vec<ScalarValue>>) {
-    let names: Vec<String> =
-        files.first().map(|pairs| pairs.iter().map(|(name, _)| name.clone()).collect()).unwrap_or_default();
-    let shared = files.iter().all(|pairs| pairs.iter().map(|(name, _)| name).eq(names.iter()));
-    if names.is_empty() || !shared {
-        return (Vec::new(), vec![Vec::new(); files.len()]);
-    }
-    let mut fields = Vec::with_capacity(names.len());
-    let mut values = vec![Vec::with_capacity(names.len()); files.len()];
-    for (index, name) in names.iter().enumerate() {
-        let texts: Vec<Option<&str>> = files
-            .iter()
-            .map(|pairs| Some(pairs[index].1.as_str()).filter(|text| *text != "__HIVE_DEFAULT_PARTITION__"))
-            .collect();
-        let (data_type, scalars) = typed_partition(&texts);
-        fields.push(Arc::new(Field::new(name, data_type, true)));
-        for (row, scalar) in values.iter_mut().zip(scalars) {
-            row.push(scalar);
-        }
-    }
-    (fields, values)
-}
-
-fn typed_partition(texts: &[Option<&str>]) -> (DataType, Vec<ScalarValue>) {
-    fn all<T>(texts: &[Option<&str>], parse: impl Fn(&str) -> Option<T>) -> Option<Vec<Option<T>>> {
-        texts.iter().map(|text| text.map_or(Some(None), |text| parse(text).map(Some))).collect()
-    }
-    let epoch = chrono::NaiveDate::default();
-    let date = |text: &str| {
-        let date = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-        i32::try_from(date.signed_duration_since(epoch).num_days()).ok()
-    };
-    let known = texts.iter().any(Option::is_some);
-    if known && let Some(numbers) = all(texts, |text| text.parse::<i64>().ok()) {
-        return (DataType::Int64, numbers.into_iter().map(ScalarValue::Int64).collect());
-    }
-    if known && let Some(days) = all(texts, date) {
-        return (DataType::Date32, days.into_iter().map(ScalarValue::Date32).collect());
-    }
-    (DataType::Utf8, texts.iter().map(|text| ScalarValue::Utf8(text.map(str::to_owned))).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn partitions_are_typed_over_all_files() {
-        let files = [
-            vec![
-                ("year".to_owned(), "2024".to_owned()),
-                ("day".to_owned(), "2024-03-01".to_owned()),
-                ("kind".to_owned(), "web".to_owned()),
-            ],
-            vec![
-                ("year".to_owned(), "2023".to_owned()),
-                ("day".to_owned(), "2024-03-02".to_owned()),
-                ("kind".to_owned(), "7".to_owned()),
-            ],
-        ];
-        let (fields, values) = partition_columns(&files);
-        let types: Vec<&DataType> = fields.iter().map(|field| field.data_type()).collect();
-        assert_eq!(types, [&DataType::Int64, &DataType::Date32, &DataType::Utf8]);
-        assert_eq!(values[1][2], ScalarValue::Utf8(Some("7".to_owned())));
-    }
-
-    #[test]
-    fn files_of_different_depth_have_no_partitions() {
-        let files = [vec![("a".to_owned(), "1".to_owned())], Vec::new()];
-        assert!(partition_columns(&files).0.is_empty());
-    }
 }

@@ -4,18 +4,30 @@
 
 mod bind;
 pub(crate) mod counters;
+pub(crate) mod csv_ranges;
 pub(crate) mod csv_scan;
 pub(crate) mod errors;
 pub(crate) mod execute;
 pub(crate) mod files;
 mod functions;
+mod geometry;
+mod guard;
+mod hidden;
 pub(crate) mod locate;
+mod ndjson;
+mod ndjson_scan;
+mod parquet;
 mod parse;
+mod partitions;
+mod prune;
+mod reader_options;
 pub(crate) mod references;
 mod semantics;
 pub(crate) mod session;
 mod syntax;
 pub(crate) mod table;
+mod unite;
+mod variant;
 
 pub use errors::Widened;
 pub use execute::{BatchVisitor, execute};

@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor,
-    UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query,
+    TableAlias, TableFactor, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use serde_json::{Map, Value as Json};
 use tapline_core::{Error, Result, codes};
@@ -21,6 +21,8 @@ pub struct Reference {
     pub reader: Option<FileFormat>,
     /// The reader function's other arguments by name.
     pub options: Map<String, Json>,
+    /// Not the rows are wanted but what is detected in the file: `sniff_csv`.
+    pub sniff: bool,
 }
 
 /// Finds every file reference in a statement and puts a table name in its place: `name_of(reference)`.
@@ -81,18 +83,17 @@ fn reference(factor: &TableFactor) -> Result<Option<Reference>> {
             patterns: vec![identifier.value.clone()],
             reader: None,
             options: Map::new(),
+            sniff: false,
         }));
     };
     let function = identifier.value.to_ascii_lowercase();
     let Some(format) = reader_format(&function) else {
         return match function.as_str() {
-            "read_text" | "read_blob" | "glob" | "parquet_metadata" | "parquet_schema" | "sniff_csv" => {
-                Err(Error::new(
-                    codes::SQL_013,
-                    format!("{function}() is not available: a model reads tables from CSV and Parquet files"),
-                )
-                .hint("use read_csv('s3://…') or read_parquet('s3://…')"))
-            }
+            "read_text" | "read_blob" | "glob" | "parquet_metadata" | "parquet_schema" => Err(Error::new(
+                codes::SQL_013,
+                format!("{function}() is not available: a model reads tables from CSV and Parquet files"),
+            )
+            .hint("use read_csv('s3://…') or read_parquet('s3://…')")),
             _ => Ok(None),
         };
     };
@@ -118,12 +119,13 @@ fn reference(factor: &TableFactor) -> Result<Option<Reference>> {
     let patterns = patterns.ok_or_else(|| {
         Error::new(codes::SQL_005, format!("{function}() needs a file: {function}('s3://bucket/key')"))
     })?;
-    Ok(Some(Reference { patterns, reader: Some(format), options }))
+    let sniff = function == "sniff_csv";
+    Ok(Some(Reference { patterns, reader: Some(format), options, sniff }))
 }
 
 fn reader_format(function: &str) -> Option<FileFormat> {
     match function {
-        "read_csv" | "read_csv_auto" => Some(FileFormat::Csv),
+        "read_csv" | "read_csv_auto" | "sniff_csv" => Some(FileFormat::Csv),
         "read_parquet" | "parquet_scan" => Some(FileFormat::Parquet),
         "read_json" | "read_json_auto" | "read_ndjson" | "read_ndjson_auto" | "read_ndjson_objects" => {
             Some(FileFormat::Ndjson)
@@ -193,10 +195,31 @@ fn literal(function: &str, expression: &Expr) -> Result<Json> {
                 .map(|field| Ok((field.key.value.clone(), literal(function, &field.value)?)))
                 .collect::<Result<_>>()?,
         ),
+        Expr::Function(call) => named_members(function, call)?.ok_or_else(problem)?,
         Expr::Nested(inner) => literal(function, inner)?,
         Expr::Identifier(word) => Json::String(word.value.clone()),
         _ => return Err(problem()),
     })
+}
+
+/// The members of `struct_pack(name := value, …)`; `None` for any other call.
+fn named_members(function: &str, call: &Function) -> Result<Option<Json>> {
+    let FunctionArguments::List(list) = &call.args else { return Ok(None) };
+    if !call.name.to_string().eq_ignore_ascii_case("struct_pack") {
+        return Ok(None);
+    }
+    let mut members = Map::new();
+    for argument in &list.args {
+        let (name, value) = match argument {
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => (name, value),
+            FunctionArg::ExprNamed { name: Expr::Identifier(name), arg: FunctionArgExpr::Expr(value), .. } => {
+                (name, value)
+            }
+            _ => return Ok(None),
+        };
+        members.insert(name.value.clone(), literal(function, value)?);
+    }
+    Ok(Some(Json::Object(members)))
 }
 
 #[cfg(test)]
@@ -226,14 +249,26 @@ mod tests {
     #[test]
     fn reader_functions_keep_their_options() {
         let (found, _) = references(
-            "SELECT * FROM read_csv(['s3://b/a*.csv', 's3://b/c.csv'], delim = ';', header := true, skip=2, columns={'id': 'BIGINT'})",
+            "SELECT * FROM read_csv(['s3://b/a*.csv', 's3://b/c.csv'], delim = ';', header := true, skip=2, columns={'id': 'BIGINT'}, \
+             types = struct_pack(id := 'BIGINT'))",
         );
         assert_eq!(found[0].reader, Some(FileFormat::Csv));
         assert_eq!(found[0].patterns.len(), 2);
         assert_eq!(
             Json::Object(found[0].options.clone()),
-            serde_json::json!({"delim": ";", "header": true, "skip": 2, "columns": {"id": "BIGINT"}})
+            serde_json::json!({"delim": ";", "header": true, "skip": 2, "columns": {"id": "BIGINT"}, "types": {"id": "BIGINT"}})
         );
+    }
+
+    #[test]
+    fn structs_are_maps() {
+        let (found, _) = references("FROM read_csv('a.csv', columns = STRUCT_PACK(b := 'INT', a := 'VARCHAR'))");
+        assert_eq!(
+            Json::Object(found[0].options.clone()),
+            serde_json::json!({"columns": {"b": "INT", "a": "VARCHAR"}})
+        );
+        let (found, _) = references("FROM sniff_csv('a.csv')");
+        assert!(found[0].sniff);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
+use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::provider_as_source;
@@ -24,17 +25,18 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::ast::Query as SqlQuery;
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
-use tapline_core::{Error, FileCounts, Result, SourceReject, SourceRowCounts};
+use tapline_core::{Error, FileCounts, Result, SourceReject, SourceRowCounts, codes};
 use tapline_csv::{CsvOptions, TableFormat};
-use tapline_storage::{FileEntry, FileFormat, Manifest};
+use tapline_storage::{FileEntry, Manifest};
 
 use super::bind::{self, Bound, Surroundings};
 use super::counters::ScanCounters;
 use super::errors::{Widened, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
+use super::reader_options::{ReaderOptions, common_arguments};
 use super::references::{Reference, replace_references};
-use super::table::{FileTable, Known, TableKind};
-use super::{functions, parse, semantics};
+use super::table::{Description, FileTable, Known, TableKind};
+use super::{functions, hidden, parse, prune, semantics};
 
 /// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
 const SCAN_PARTITIONS: usize = 8;
@@ -119,24 +121,38 @@ impl Session {
             });
             table_name(index)
         })?;
+        let hidden = hidden::named(&mut query);
+        let listed = self.files(&query, &references, &hidden, pins).await?;
         let context = self.context();
         let counters = Arc::new(ScanCounters::default());
         let mut tables = Vec::with_capacity(references.len());
-        for (index, reference) in references.iter().enumerate() {
+        let mut sniffed = Vec::new();
+        for (index, (reference, files)) in references.iter().zip(listed).enumerate() {
+            if reference.sniff {
+                sniffed.push((table_name(index), self.sniff(reference, &files).await?));
+                continue;
+            }
             let key = key_of(reference);
-            let table = self.table(table_name(index), &key, reference, pins, &context, &counters).await?;
+            let description = self.description(reference, &hidden, pins)?;
+            let state = context.state();
+            let table =
+                FileTable::describe(table_name(index), files, description, &state, Arc::clone(&counters)).await?;
             pins.files.insert(key.clone(), table.files.clone());
             if let TableKind::Csv { format, settled: false, .. } = &table.kind {
                 pins.formats.insert(key.clone(), format.clone());
             }
             tables.push((key, table));
         }
-        let shown: Vec<(String, String)> = tables
+        let shown: Vec<(String, String)> = references
             .iter()
-            .zip(&references)
-            .map(|((_, table), reference)| (table.name.clone(), reference.patterns.join(", ")))
+            .enumerate()
+            .map(|(index, reference)| (table_name(index), reference.patterns.join(", ")))
             .collect();
-        let plan = match self.bound(sql, query, &context, &tables, &shown).await? {
+        let providers: Vec<(String, Arc<dyn TableProvider>)> =
+            tables.iter().map(|(_, table)| (table.name.clone(), Arc::new(table.clone()) as _)).chain(sniffed).collect();
+        let hidden = tables.iter().map(|(_, table)| (table.name.as_str(), table.hidden.as_slice())).collect();
+        hidden::hide(&mut query, &hidden);
+        let plan = match self.bound(sql, &query, &context, providers, &shown).await? {
             Ok(plan) => plan,
             Err(widened) => {
                 // A column of a file is wider than its sample, which shows while the values of a PIVOT are looked up.
@@ -165,25 +181,18 @@ impl Session {
     async fn bound(
         &self,
         sql: &str,
-        query: Box<SqlQuery>,
+        query: &SqlQuery,
         context: &SessionContext,
-        tables: &[(String, FileTable)],
+        tables: Vec<(String, Arc<dyn TableProvider>)>,
         shown: &[(String, String)],
     ) -> Result<std::result::Result<LogicalPlan, Box<Widened>>> {
         let failed = |error: &DataFusionError| from_datafusion(error, "planning the SQL", shown);
-        let mut scans = HashMap::with_capacity(tables.len());
-        for (_, table) in tables {
-            let source = provider_as_source(Arc::new(table.clone()));
-            let scan = LogicalPlanBuilder::scan(table.name.as_str(), source, None)
-                .and_then(LogicalPlanBuilder::build)
-                .map_err(|error| failed(&error))?;
-            scans.insert(table.name.clone(), scan);
-        }
+        let scans = scans_of(tables).map_err(|error| failed(&error))?;
         let state = context.state();
         let mut pivots = Vec::new();
         loop {
             let surroundings = Surroundings { sql, state: &state, tables: &scans, shown, pivots: &pivots };
-            let plan = match bind::bind(&query, &surroundings)? {
+            let plan = match bind::bind(query, &surroundings)? {
                 Bound::Plan(plan) => {
                     read_only().verify_plan(&plan).map_err(|error| failed(&error))?;
                     return Ok(Ok(*plan));
@@ -220,7 +229,8 @@ impl Session {
         let mut digests = Vec::with_capacity(references.len());
         let mut files = FileCounts::default();
         for reference in &references {
-            let found = resolve(&self.access, &self.stores, reference).await?;
+            let (options, _) = ReaderOptions::read(reference)?;
+            let found = resolve(&self.access, &self.stores, reference, &options).await?;
             files.listed += found.listed;
             files.skipped += found.skipped;
             digests.push(format!("{}={}", key_of(reference), found.digest));
@@ -228,25 +238,79 @@ impl Session {
         Ok(Listing { digest: digests.join("\n"), files })
     }
 
-    async fn table(
+    /// The files of each reference: those that `pins` hold, else a new listing without the files that the statement
+    /// cannot want rows of.
+    async fn files(
         &self,
-        name: String,
-        key: &str,
-        reference: &Reference,
+        query: &SqlQuery,
+        references: &[Reference],
+        hidden: &[&'static str],
         pins: &Pins,
-        context: &SessionContext,
-        counters: &Arc<ScanCounters>,
-    ) -> Result<FileTable> {
-        let files = match pins.files.get(key) {
-            Some(files) => files.clone(),
-            None => resolve(&self.access, &self.stores, reference).await?,
-        };
-        let options = self.csv_options(reference)?;
-        let known = match pins.formats.get(key) {
+    ) -> Result<Vec<TableFiles>> {
+        let mut listed = Vec::with_capacity(references.len());
+        for reference in references {
+            listed.push(match pins.files.get(&key_of(reference)) {
+                Some(files) => files.clone(),
+                None => {
+                    let Description { reader, .. } = self.description(reference, hidden, pins)?;
+                    resolve(&self.access, &self.stores, reference, &reader).await?
+                }
+            });
+        }
+        let may_be_pruned = |files: &TableFiles| files.files.len() > 1 && !files.partition_fields.is_empty();
+        if listed.iter().any(may_be_pruned)
+            && let Err(error) = self.prune(query, references, hidden, &mut listed).await
+        {
+            tracing::debug!("every file is read: {}", error.full_message());
+        }
+        Ok(listed)
+    }
+
+    /// Leaves out files by their names and folders. The statement is planned over the first file of each table for that, and
+    /// once more over those that stay.
+    async fn prune(
+        &self,
+        query: &SqlQuery,
+        references: &[Reference],
+        hidden: &[&'static str],
+        listed: &mut [TableFiles],
+    ) -> Result<()> {
+        let failed = |error: DataFusionError| from_datafusion(&error, "planning the SQL", &[]);
+        let context = self.context();
+        let state = context.state();
+        let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::with_capacity(references.len());
+        for (index, (reference, files)) in references.iter().zip(listed.iter()).enumerate() {
+            let mut files = files.clone();
+            files.files.truncate(1);
+            let description = self.description(reference, hidden, &Pins::default())?;
+            let counters = Arc::new(ScanCounters::default());
+            let table = FileTable::describe(table_name(index), files, description, &state, counters).await?;
+            tables.push((table_name(index), Arc::new(table)));
+        }
+        let tables = scans_of(tables).map_err(failed)?;
+        let surroundings = Surroundings { sql: "", state: &state, tables: &tables, shown: &[], pivots: &[] };
+        // What has to be looked up first would be looked up in the first files alone.
+        let Bound::Plan(plan) = bind::bind(query, &surroundings)? else { return Ok(()) };
+        let scans = prune::scan_filters(&state.optimize(&plan).map_err(failed)?).map_err(failed)?;
+        for (index, files) in listed.iter_mut().enumerate() {
+            let name = table_name(index);
+            if let Some(filters) = scans.get(&name) {
+                prune::keep_wanted(files, filters, &name, &state).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How the files of a reference are read.
+    fn description(&self, reference: &Reference, hidden: &[&'static str], pins: &Pins) -> Result<Description> {
+        let (reader, of_csv) = ReaderOptions::read(reference)?;
+        let csv = self.csv_options(&of_csv)?;
+        let key = key_of(reference);
+        let known = match pins.formats.get(&key) {
             Some(format) => Known::Format(format.clone()),
-            None => pins.earlier.get(key).map_or(Known::Nothing, |earlier| Known::Types(earlier.clone())),
+            None => pins.earlier.get(&key).map_or(Known::Nothing, |earlier| Known::Types(earlier.clone())),
         };
-        FileTable::describe(name, files, options, known, &context.state(), Arc::clone(counters)).await
+        Ok(Description { reader: ReaderOptions { hidden: hidden.to_vec(), ..reader }, csv, known })
     }
 
     /// The columns of some files of a listing, and how they are read.
@@ -256,48 +320,42 @@ impl Session {
         files: &[FileEntry],
     ) -> Result<(SchemaRef, TableKind)> {
         let part = Manifest { files: files.to_vec(), ..manifest.clone() };
-        let files = pin_manifest(&self.access, &self.stores, part)?;
-        let options = match &self.access {
-            Access::Source(source) => source.config().csv.clone(),
-            Access::Ambient { .. } => CsvOptions::default(),
-        };
+        let reader = ReaderOptions::default();
+        let files = pin_manifest(&self.access, &self.stores, part, &reader)?;
+        let description =
+            Description { reader, csv: self.csv_options(&serde_json::Map::new())?, known: Known::Nothing };
         let state = self.context().state();
         let counters = Arc::new(ScanCounters::default());
-        let table = FileTable::describe(table_name(0), files, options, Known::Nothing, &state, counters).await?;
+        let table = FileTable::describe(table_name(0), files, description, &state, counters).await?;
         Ok((Arc::clone(&table.schema), table.kind))
     }
 
-    /// The source's CSV settings, overlaid with the arguments of the reader function.
-    fn csv_options(&self, reference: &Reference) -> Result<CsvOptions> {
-        let base = match &self.access {
+    /// The settings of the source for CSV files.
+    fn source_options(&self) -> CsvOptions {
+        match &self.access {
             Access::Source(source) => source.config().csv.clone(),
             Access::Ambient { .. } => CsvOptions::default(),
-        };
-        if reference.options.is_empty() {
+        }
+    }
+
+    /// What is detected in a CSV file, as a table of one row.
+    async fn sniff(&self, reference: &Reference, files: &TableFiles) -> Result<Arc<dyn TableProvider>> {
+        let batch = super::table::sniff(files, &self.source_options(), &reference.options).await?;
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
+        Ok(Arc::new(table.map_err(|error| from_datafusion(&error, "planning the SQL", &[]))?))
+    }
+
+    /// The source's CSV settings, overlaid with the arguments of the reader function.
+    fn csv_options(&self, arguments: &serde_json::Map<String, serde_json::Value>) -> Result<CsvOptions> {
+        let base = self.source_options();
+        if arguments.is_empty() {
             return Ok(base);
         }
-        let invalid = |error: serde_json::Error| {
-            Error::new(
-                tapline_core::codes::SQL_005,
-                "planning the SQL: an argument of the reader function is not known",
-            )
-            .because(error)
-        };
-        if reference.reader != Some(FileFormat::Csv) {
-            let names: Vec<&str> = reference.options.keys().map(String::as_str).collect();
-            return Err(Error::new(
-                tapline_core::codes::SQL_013,
-                format!("planning the SQL: the argument {} of the reader function is not supported", names.join(", ")),
-            ));
-        }
-        let mut merged = serde_json::to_value(&base).map_err(invalid)?;
-        if let Some(object) = merged.as_object_mut() {
-            object.retain(|_, value| !value.is_null());
-            object.extend(reference.options.clone());
-        }
-        let options: CsvOptions = serde_json::from_value(merged).map_err(invalid)?;
-        options.validate().map_err(super::csv_scan::csv_error)?;
-        Ok(options)
+        base.with_arguments(arguments).map_err(|error| {
+            super::csv_scan::csv_error(error)
+                .context("planning the SQL")
+                .hint(format!("arguments of every reader function: {}", common_arguments()))
+        })
     }
 
     /// A fresh session of the query engine over this sandbox's stores.
@@ -307,6 +365,8 @@ impl Session {
             .with_batch_size(self.limits.batch_rows)
             .with_information_schema(false);
         let options = config.options_mut();
+        // Scans are as parallel as files and latency allow; dealing their rows out anew would only lose the files' order.
+        options.optimizer.enable_round_robin_repartition = false;
         options.sql_parser.enable_subquery_sort_elimination = false;
         options.execution.time_zone = Some("UTC".to_owned());
         options.execution.parquet.schema_force_view_types = false;
@@ -319,7 +379,6 @@ impl Session {
         state.execution_props_mut().query_execution_start_time = Some(self.started);
         let context = SessionContext::new_with_state(state);
         functions::register(&context);
-        // Operators have the last word about names that both know.
         semantics::register(&context);
         context
     }
@@ -347,14 +406,24 @@ fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
+/// Tables as what a plan begins with, by their names.
+fn scans_of(tables: Vec<(String, Arc<dyn TableProvider>)>) -> Result<HashMap<String, LogicalPlan>, DataFusionError> {
+    let scan = |(name, table): (String, Arc<dyn TableProvider>)| {
+        let scan = LogicalPlanBuilder::scan(name.as_str(), provider_as_source(table), None)?.build()?;
+        Ok((name, scan))
+    };
+    tables.into_iter().map(scan).collect()
+}
+
 fn table_name(index: usize) -> String {
     format!("tapline_file_{index}")
 }
 
 fn key_of(reference: &Reference) -> String {
-    let reader = reference.reader.map_or("", |reader| reader.name());
+    let reader = reference.reader.map_or("", tapline_storage::FileFormat::name);
     let options = serde_json::Value::Object(reference.options.clone());
-    format!("{}|{reader}|{options}", reference.patterns.join("|"))
+    let sniff = if reference.sniff { "|sniff" } else { "" };
+    format!("{}|{reader}|{options}{sniff}", reference.patterns.join("|"))
 }
 
 /// The files that a statement names.
@@ -487,7 +556,7 @@ impl Query {
         match reason {
             None => Ok(()),
             Some(reason) => Err(Error::new(
-                tapline_core::codes::SYNC_008,
+                codes::SYNC_008,
                 format!("`deletes: propagate` needs a model whose rows are determined, and {reason}"),
             )
             .hint("order by columns that are unique together, or take `deletes: propagate` out of the sync")),

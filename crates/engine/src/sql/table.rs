@@ -1,25 +1,26 @@
 //! A table made of files: its columns, and the scan of them.
-//! Not here: which files (`files`), decoding CSV (`csv_scan`).
+//! Not here: which files (`files`), the columns of one file (`parquet`, `ndjson`), decoding text (`csv_scan`,
+//! `ndjson_scan`).
 //! Called by the session, which describes tables and registers them with the query engine.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef};
+use ::parquet::arrow::RowNumber;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session as CatalogSession, TableProvider};
-use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::file_format::FileFormat as EngineFormat;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use datafusion::datasource::file_format::json::JsonFormat;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::expressions::Column as ColumnExpr;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
@@ -32,6 +33,12 @@ use super::counters::ScanCounters;
 use super::csv_scan::{CsvPartition, CsvTable, OutputColumn, csv_error};
 use super::errors::from_datafusion;
 use super::files::{TableFile, TableFiles};
+use super::guard::GuardedExec;
+use super::ndjson_scan::{self, NdjsonPartition, NdjsonTable};
+use super::parquet::{self, FileColumn, ReadAs, Reading};
+use super::prune::decided_by;
+use super::reader_options::{FILE_ROW_NUMBER, FILENAME, ReaderOptions};
+use super::unite::unite;
 
 /// Bytes of a CSV file that detection looks at.
 const SAMPLE_BYTES: u64 = 1 << 20;
@@ -39,8 +46,6 @@ const SAMPLE_BYTES: u64 = 1 << 20;
 const SAMPLED_FILES: usize = 32;
 /// Requests in flight while footers and samples are fetched.
 const CONCURRENCY: usize = 16;
-/// The last bytes of a Parquet file that the first request fetches; most footers fit.
-const FOOTER_HINT: usize = 64 << 10;
 
 /// How the files of a table are read.
 #[derive(Debug, Clone)]
@@ -72,6 +77,35 @@ pub enum Known {
     Format(TableFormat),
 }
 
+/// What a reference says about its files, and what is known of them before they are looked at.
+pub struct Description {
+    /// The reader function's arguments.
+    pub(crate) reader: ReaderOptions,
+    /// How CSV files are read.
+    pub(crate) csv: CsvOptions,
+    /// What is known of a CSV table.
+    pub(crate) known: Known,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone)]
+struct TableColumn {
+    field: FieldRef,
+    origin: Origin,
+    reading: Reading,
+}
+
+/// Where a column of a table comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Position among the columns of the files.
+    File(usize),
+    /// The number of the row in its file.
+    RowNumber,
+    /// Position among the values that are the same for all rows of a file.
+    Constant(usize),
+}
+
 /// A table of files with its columns.
 #[derive(Clone)]
 pub struct FileTable {
@@ -81,10 +115,13 @@ pub struct FileTable {
     pub files: TableFiles,
     /// How they are read.
     pub kind: TableKind,
-    /// Columns found in the files.
-    pub file_schema: SchemaRef,
-    /// Those, then the partition columns.
+    /// The columns: those of the files, then those that their places give them.
     pub schema: SchemaRef,
+    /// Names of columns that are there only when they are named.
+    pub hidden: Vec<&'static str>,
+    /// Columns found in the files.
+    file_schema: SchemaRef,
+    columns: Vec<TableColumn>,
     counters: Arc<ScanCounters>,
 }
 
@@ -95,53 +132,45 @@ impl std::fmt::Debug for FileTable {
 }
 
 impl FileTable {
-    /// Finds out the columns of the files: from every Parquet footer, or from samples of CSV files, as far as they are
-    /// not `known`.
+    /// Finds out the columns of the files: from every Parquet footer, from all lines of JSON, or from samples of CSV files,
+    /// as far as they are not known.
     ///
     /// # Errors
     /// `FILE-001…005` naming the file, and whatever reading meets.
     pub async fn describe(
         name: String,
         files: TableFiles,
-        options: CsvOptions,
-        known: Known,
+        description: Description,
         state: &dyn CatalogSession,
         counters: Arc<ScanCounters>,
     ) -> Result<Self> {
-        let format = single_format(&files)?;
-        let (kind, file_schema) = match format {
+        let Description { reader, csv, known } = description;
+        let (kind, found) = match single_format(&files)? {
             FileFormat::Csv => {
                 let (format, reasons, settled) = match known {
                     Known::Format(format) => (format, Vec::new(), false),
                     Known::Types(earlier) => {
-                        let (mut format, reasons, _) = detect(&files, &options).await?;
+                        let (mut format, reasons, _) = detect(&files, &csv).await?;
                         keep_types(&mut format, &earlier);
                         (format, reasons, false)
                     }
-                    Known::Nothing => detect(&files, &options).await?,
+                    Known::Nothing => detect(&files, &csv).await?,
                 };
-                let schema = format.schema();
-                (TableKind::Csv { format, options: Box::new(options), reasons, settled }, schema)
+                let columns = format.schema().fields().iter().map(plain).collect();
+                (TableKind::Csv { format, options: Box::new(csv), reasons, settled }, columns)
             }
             FileFormat::Parquet => {
-                (TableKind::Parquet, schema_of_all(&files, state, &parquet_format(), codes::FILE_001).await?)
+                let found = each_file(&files, async |file| {
+                    parquet::columns(&files, file, reader.binary_as_string, state).await
+                });
+                (TableKind::Parquet, united(&files, found.await?, reader.union_by_name)?)
             }
-            FileFormat::Ndjson => {
-                (TableKind::Ndjson, schema_of_all(&files, state, &json_format(&files)?, codes::FILE_005).await?)
-            }
+            FileFormat::Ndjson => (TableKind::Ndjson, ndjson_scan::columns(&files).await?.iter().map(plain).collect()),
         };
-        // A column of the file hides a folder of the same name, as long as both agree on nothing else.
-        let partition_fields: Vec<FieldRef> = files
-            .partition_fields
-            .iter()
-            .filter(|field| !file_schema.fields().iter().any(|column| column.name().eq_ignore_ascii_case(field.name())))
-            .cloned()
-            .collect();
-        let mut files = files;
-        keep_partitions(&mut files, &partition_fields);
-        let columns: Fields = file_schema.fields().iter().chain(&partition_fields).cloned().collect();
-        let schema = Arc::new(Schema::new(columns));
-        Ok(Self { name, files, kind, file_schema, schema, counters })
+        let (columns, hidden) = table_columns(&found, &files, &reader, &kind)?;
+        let file_schema = Arc::new(Schema::new(found.into_iter().map(|column| column.field).collect::<Vec<_>>()));
+        let schema = Arc::new(Schema::new(columns.iter().map(|column| Arc::clone(&column.field)).collect::<Vec<_>>()));
+        Ok(Self { name, files, kind, schema, hidden, file_schema, columns, counters })
     }
 
     /// Bytes of all files, as they lie in the store.
@@ -160,11 +189,29 @@ impl FileTable {
         execute_stream(plan, state.task_ctx())
     }
 
-    fn engine_format(&self) -> Result<Arc<dyn EngineFormat>> {
-        Ok(match self.kind {
-            TableKind::Ndjson => Arc::new(json_format(&self.files)?),
-            _ => Arc::new(parquet_format()),
-        })
+    /// The columns of a scan.
+    fn wanted(&self, projection: Option<&Vec<usize>>) -> Vec<&TableColumn> {
+        match projection {
+            Some(indices) => indices.iter().map(|index| &self.columns[*index]).collect(),
+            None => self.columns.iter().collect(),
+        }
+    }
+
+    /// Which columns of the files a scan decodes, and where each of its columns comes from.
+    fn outputs(wanted: &[&TableColumn]) -> (Vec<usize>, Vec<OutputColumn>) {
+        let mut decoded = Vec::new();
+        let outputs = wanted
+            .iter()
+            .filter_map(|column| match column.origin {
+                Origin::File(index) => {
+                    decoded.push(index);
+                    Some(OutputColumn::Decoded(decoded.len() - 1))
+                }
+                Origin::Constant(index) => Some(OutputColumn::Partition(index)),
+                Origin::RowNumber => None,
+            })
+            .collect();
+        (decoded, outputs)
     }
 
     fn scan_csv(
@@ -172,26 +219,10 @@ impl FileTable {
         format: &TableFormat,
         options: &CsvOptions,
         projection: Option<&Vec<usize>>,
-        partitions: usize,
-        batch_rows: usize,
+        state: &dyn CatalogSession,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
-        let wanted = projection.unwrap_or(&all);
-        let schema = Arc::new(self.schema.project(wanted)?);
-        let file_columns = self.file_schema.fields().len();
-        let columns: Vec<usize> = wanted.iter().copied().filter(|index| *index < file_columns).collect();
-        let mut decoded = 0;
-        let outputs: Vec<OutputColumn> = wanted
-            .iter()
-            .map(|index| {
-                if *index < file_columns {
-                    decoded += 1;
-                    OutputColumn::Decoded(decoded - 1)
-                } else {
-                    OutputColumn::Partition(index - file_columns)
-                }
-            })
-            .collect();
+        let schema = datafusion::common::project_schema(&self.schema, projection)?;
+        let (columns, outputs) = Self::outputs(&self.wanted(projection));
         let table = Arc::new(CsvTable {
             name: self.name.clone(),
             store: Arc::clone(&self.files.store),
@@ -199,32 +230,63 @@ impl FileTable {
             options: options.clone(),
             counters: Arc::clone(&self.counters),
         });
-        let streams = distribute(&self.files.files, partitions)
+        // One stream, so that rows come in the order of the files; what is read at the same time is the stream's own business.
+        let stream = CsvPartition {
+            table,
+            files: self.files.files.clone(),
+            columns,
+            outputs,
+            schema: Arc::clone(&schema),
+            batch_rows: state.config().batch_size(),
+            ahead: state.config().target_partitions(),
+        };
+        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![Arc::new(stream)], None, None, false, None)?))
+    }
+
+    fn scan_ndjson(
+        &self,
+        projection: Option<&Vec<usize>>,
+        state: &dyn CatalogSession,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let schema = datafusion::common::project_schema(&self.schema, projection)?;
+        let (decoded, outputs) = Self::outputs(&self.wanted(projection));
+        let table = Arc::new(NdjsonTable {
+            store: Arc::clone(&self.files.store),
+            decoded: Arc::new(self.file_schema.project(&decoded)?),
+            outputs,
+            schema: Arc::clone(&schema),
+            batch_rows: state.config().batch_size(),
+            counters: Arc::clone(&self.counters),
+        });
+        let streams = distribute(&self.files.files, state.config().target_partitions())
             .into_iter()
-            .map(|files| {
-                Arc::new(CsvPartition {
-                    table: Arc::clone(&table),
-                    files,
-                    columns: columns.clone(),
-                    outputs: outputs.clone(),
-                    schema: Arc::clone(&schema),
-                    batch_rows,
-                }) as _
-            })
+            .map(|files| Arc::new(NdjsonPartition { table: Arc::clone(&table), files }) as _)
             .collect();
         Ok(Arc::new(StreamingTableExec::try_new(schema, streams, None, None, false, None)?))
     }
 
-    async fn scan_files(
+    async fn scan_parquet(
         &self,
         state: &dyn CatalogSession,
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let partition_fields: Vec<FieldRef> =
-            self.schema.fields().iter().skip(self.file_schema.fields().len()).cloned().collect();
-        let table_schema =
-            TableSchema::builder(Arc::clone(&self.file_schema)).with_table_partition_cols(partition_fields).build();
+        let wanted = self.wanted(projection);
+        let row_number = Field::new(FILE_ROW_NUMBER, DataType::Int64, false).with_extension_type(RowNumber);
+        let has_row_number = wanted.iter().any(|column| column.origin == Origin::RowNumber);
+        let table_schema = TableSchema::builder(Arc::clone(&self.file_schema))
+            .with_table_partition_cols(self.files.partition_fields.clone())
+            .with_virtual_columns(has_row_number.then(|| Arc::new(row_number)).into_iter().collect::<Vec<_>>())
+            .build();
+        let (of_files, of_places) = (self.file_schema.fields().len(), self.files.partition_fields.len());
+        let indices = wanted
+            .iter()
+            .map(|column| match column.origin {
+                Origin::File(index) => index,
+                Origin::Constant(index) => of_files + index,
+                Origin::RowNumber => of_files + of_places,
+            })
+            .collect();
         let groups = distribute(&self.files.files, state.config().target_partitions())
             .into_iter()
             .map(|files| {
@@ -239,16 +301,127 @@ impl FileTable {
                 )
             })
             .collect();
-        let format = self.engine_format().map_err(super::errors::carry)?;
+        let format = parquet::format();
         let source = format.file_source(table_schema);
         let config = FileScanConfigBuilder::new(self.files.store_url.clone(), source)
             .with_file_groups(groups)
-            .with_projection_indices(projection.cloned())?
+            .with_projection_indices(Some(indices))?
             .with_limit(limit)
-            .with_file_compression_type(compression_of(&self.files).map_err(super::errors::carry)?)
             .build();
-        format.create_physical_plan(state, config).await
+        let scan = format.create_physical_plan(state, config).await?;
+        let scan: Arc<dyn ExecutionPlan> = Arc::new(GuardedExec::new(scan, self.what_is_read().into()));
+        let as_they_are =
+            wanted.iter().all(|column| column.reading == Reading::Plain && column.origin != Origin::RowNumber);
+        if as_they_are {
+            return Ok(scan);
+        }
+        let source = scan.schema();
+        let expressions = wanted.iter().enumerate().map(|(index, column)| {
+            let input = Arc::new(ColumnExpr::new(source.field(index).name(), index));
+            let name = column.field.name().clone();
+            match (column.reading, column.origin) {
+                (Reading::Plain, Origin::File(_) | Origin::Constant(_)) => ProjectionExpr::new(input, name),
+                (reading, _) => {
+                    let field = Arc::clone(&column.field);
+                    ProjectionExpr::new(Arc::new(ReadAs { input, reading, field }), name)
+                }
+            }
+        });
+        Ok(Arc::new(ProjectionExec::try_new(expressions, scan)?))
     }
+
+    /// The files in words, for errors that cannot tell which one it was.
+    fn what_is_read(&self) -> String {
+        match self.files.files.as_slice() {
+            [] => String::new(),
+            [one] => one.url.clone(),
+            [first, ..] => format!("{} files, the first of which is {}", self.files.files.len(), first.url),
+        }
+    }
+}
+
+/// The columns of a table, and the names of those that are only there when they are named.
+fn table_columns(
+    found: &[FileColumn],
+    files: &TableFiles,
+    reader: &ReaderOptions,
+    kind: &TableKind,
+) -> Result<(Vec<TableColumn>, Vec<&'static str>)> {
+    let mut columns: Vec<TableColumn> = found
+        .iter()
+        .enumerate()
+        .map(|(index, column)| TableColumn {
+            field: column.reading.field(&column.field),
+            origin: Origin::File(index),
+            reading: column.reading,
+        })
+        .collect();
+    let position = |columns: &[TableColumn], name: &str| {
+        columns.iter().position(|column| column.field.name().eq_ignore_ascii_case(name))
+    };
+    let mut hidden = Vec::new();
+    let is_parquet = matches!(kind, TableKind::Parquet);
+    let row_number_if_named = reader.hidden.contains(&FILE_ROW_NUMBER) && !reader.file_row_number;
+    let taken = position(&columns, FILE_ROW_NUMBER).is_some();
+    if is_parquet && (reader.file_row_number || (row_number_if_named && !taken)) {
+        if taken {
+            return Err(already_there("file_row_number", FILE_ROW_NUMBER));
+        }
+        let field = Arc::new(Field::new(FILE_ROW_NUMBER, DataType::Int64, true));
+        columns.push(TableColumn { field, origin: Origin::RowNumber, reading: Reading::Plain });
+        hidden.extend(row_number_if_named.then_some(FILE_ROW_NUMBER));
+    }
+    let filename_if_named = reader.hidden.contains(&FILENAME) && reader.filename.is_none();
+    let has_filename = filename_if_named || reader.filename.is_some();
+    for (index, field) in files.partition_fields.iter().enumerate() {
+        let column = TableColumn { field: Arc::clone(field), origin: Origin::Constant(index), reading: Reading::Plain };
+        match (position(&columns, field.name()), has_filename && index == 0) {
+            (None, true) => {
+                columns.push(column);
+                hidden.extend(filename_if_named.then_some(FILENAME));
+            }
+            (None, false) => columns.push(column),
+            (Some(_), true) if filename_if_named => {}
+            (Some(_), true) => return Err(already_there("filename", field.name())),
+            // What the folder says counts, as in DuckDB, under the name that the column has in the files.
+            (Some(there), false) => {
+                let name = columns[there].field.name().clone();
+                columns[there] = TableColumn { field: Arc::new(field.as_ref().clone().with_name(name)), ..column };
+            }
+        }
+    }
+    Ok((columns, hidden))
+}
+
+fn already_there(option: &str, column: &str) -> Error {
+    Error::new(
+        codes::SQL_005,
+        format!("planning the SQL: {option} adds the column {column}, which the files have already"),
+    )
+    .hint("give it another name, as in filename = 'origin', or leave it out")
+}
+
+fn plain(field: &FieldRef) -> FileColumn {
+    FileColumn { field: Arc::clone(field), reading: Reading::Plain }
+}
+
+/// Looks into all files, some at a time.
+async fn each_file(
+    files: &TableFiles,
+    look: impl AsyncFn(&TableFile) -> Result<Vec<FileColumn>>,
+) -> Result<Vec<Vec<FileColumn>>> {
+    let look = &look;
+    futures::stream::iter(&files.files).map(async |file| look(file).await).buffered(CONCURRENCY).try_collect().await
+}
+
+/// The columns of all files; what single files have beside or other than them is told.
+fn united(files: &TableFiles, found: Vec<Vec<FileColumn>>, by_name: bool) -> Result<Vec<FileColumn>> {
+    let found: Vec<(&str, Vec<FileColumn>)> = files.files.iter().map(|file| file.url.as_str()).zip(found).collect();
+    let (columns, notes) = unite(&found, by_name)?;
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    Ok(columns)
 }
 
 #[async_trait]
@@ -268,26 +441,28 @@ impl TableProvider for FileTable {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        if self.files.files.is_empty() {
+        if self.files.files.is_empty() || self.files.unread {
             let schema = datafusion::common::project_schema(&self.schema, projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         match &self.kind {
-            TableKind::Csv { format, options, .. } => {
-                let partitions = state.config().target_partitions();
-                self.scan_csv(format, options, projection, partitions, state.config().batch_size())
-            }
-            TableKind::Parquet | TableKind::Ndjson => self.scan_files(state, projection, limit).await,
+            TableKind::Csv { format, options, .. } => self.scan_csv(format, options, projection, state),
+            TableKind::Ndjson => self.scan_ndjson(projection, state),
+            TableKind::Parquet => self.scan_parquet(state, projection, limit).await,
         }
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> EngineResult<Vec<TableProviderFilterPushDown>> {
-        // Row groups are pruned by their statistics; every row is filtered again above the scan.
-        let answer = match self.kind {
-            TableKind::Parquet => TableProviderFilterPushDown::Inexact,
-            _ => TableProviderFilterPushDown::Unsupported,
+        // Row groups are pruned by their statistics, files by their folders; every row is filtered again above the scan.
+        let places = Schema::new(self.files.partition_fields.clone());
+        let answer = |filter: &&Expr| {
+            if matches!(self.kind, TableKind::Parquet) || decided_by(filter, &places) {
+                TableProviderFilterPushDown::Inexact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
         };
-        Ok(vec![answer; filters.len()])
+        Ok(filters.iter().map(answer).collect())
     }
 }
 
@@ -328,161 +503,6 @@ fn single_format(files: &TableFiles) -> Result<FileFormat> {
     }
 }
 
-fn keep_partitions(files: &mut TableFiles, kept: &[FieldRef]) {
-    if kept.len() == files.partition_fields.len() {
-        return;
-    }
-    let indices: Vec<usize> = kept
-        .iter()
-        .filter_map(|field| files.partition_fields.iter().position(|candidate| candidate.name() == field.name()))
-        .collect();
-    for file in &mut files.files {
-        file.partition_values = indices.iter().map(|index| file.partition_values[*index].clone()).collect();
-    }
-    files.partition_fields = kept.to_vec();
-}
-
-fn parquet_format() -> ParquetFormat {
-    let mut options = TableParquetOptions::default();
-    options.global.schema_force_view_types = false;
-    // INT96 is a timestamp in microseconds, as DuckDB reads it.
-    options.global.coerce_int96 = Some("us".to_owned());
-    options.global.metadata_size_hint = Some(FOOTER_HINT);
-    ParquetFormat::new().with_options(options)
-}
-
-fn json_format(files: &TableFiles) -> Result<JsonFormat> {
-    Ok(JsonFormat::default().with_file_compression_type(compression_of(files)?))
-}
-
-/// The compression of NDJSON files by their suffix; Parquet compresses inside.
-fn compression_of(files: &TableFiles) -> Result<FileCompressionType> {
-    let of = |file: &TableFile| match file.format {
-        FileFormat::Ndjson => Compression::detect(&file.url, &[]),
-        _ => Compression::None,
-    };
-    let Some(first) = files.files.first() else { return Ok(FileCompressionType::UNCOMPRESSED) };
-    let compression = of(first);
-    if let Some(other) = files.files.iter().find(|file| of(file) != compression) {
-        return Err(Error::new(codes::FILE_003, format!("{} and {} are compressed differently", first.url, other.url))
-            .hint("name the files of one kind with a pattern such as *.jsonl.gz"));
-    }
-    match compression {
-        Compression::None => Ok(FileCompressionType::UNCOMPRESSED),
-        other => Err(Error::new(
-            codes::SQL_013,
-            format!("reading {}: NDJSON with {} compression is not supported yet", first.url, other.suffix()),
-        )
-        .hint("decompress it, or export CSV or Parquet")),
-    }
-}
-
-/// The columns of the first file, once every other file is known to have them all in types that can be read as such.
-async fn schema_of_all(
-    files: &TableFiles,
-    state: &dyn CatalogSession,
-    format: &dyn EngineFormat,
-    code: tapline_core::Code,
-) -> Result<SchemaRef> {
-    let schemas: Vec<SchemaRef> = futures::stream::iter(&files.files)
-        .map(|file| async move {
-            if file.format == FileFormat::Parquet {
-                check_footer(files, file).await?;
-            }
-            let objects = [file.meta.clone()];
-            format.infer_schema(state, &files.store, &objects).await.map_err(|error| {
-                let doing = format!("reading {}", file.url);
-                let mapped = from_datafusion(&error, &doing, &[]);
-                if mapped.code().class == tapline_core::Class::Failure && mapped.code().id.starts_with("S3") {
-                    return mapped;
-                }
-                let cause = error.find_root().to_string();
-                Error::new(
-                    code,
-                    format!("{doing}: it is not {}: {}", kind_words(file.format), cause.lines().next().unwrap_or("")),
-                )
-                .hint("make sure the file is complete and of the type that its name or the source says")
-            })
-        })
-        .buffered(CONCURRENCY)
-        .try_collect()
-        .await?;
-    let Some(first) = schemas.first().cloned() else { return Ok(Arc::new(Schema::empty())) };
-    for (file, schema) in files.files.iter().zip(&schemas).skip(1) {
-        for field in first.fields() {
-            let Ok(other) = schema.field_with_name(field.name()) else {
-                return Err(Error::new(
-                    codes::FILE_003,
-                    format!("{} lacks the column \"{}\" of {}", file.url, field.name(), files.files[0].url),
-                )
-                .hint("read only files that share their columns, or name them one by one"));
-            };
-            if !arrow::compute::can_cast_types(other.data_type(), field.data_type()) {
-                return Err(Error::new(
-                    codes::FILE_003,
-                    format!(
-                        "the column \"{}\" of {} is {}, and {} in {}",
-                        field.name(),
-                        file.url,
-                        other.data_type(),
-                        field.data_type(),
-                        files.files[0].url
-                    ),
-                )
-                .hint("read the files as separate tables and CAST the column"));
-            }
-        }
-    }
-    let fields: Vec<FieldRef> = first.fields().iter().map(nullable).collect();
-    Ok(Arc::new(Schema::new(fields)))
-}
-
-/// Makes sure that a file ends as a Parquet file does, with a footer that fits into it, since the reader of footers
-/// trusts its length. See <https://parquet.apache.org/docs/file-format/>.
-async fn check_footer(files: &TableFiles, file: &TableFile) -> Result<()> {
-    const TAIL: u64 = 8;
-    let size = file.meta.size;
-    let not_parquet = |why: &str| {
-        Error::new(codes::FILE_001, format!("reading {}: it is not a Parquet file: {why}", file.url))
-            .hint("make sure the file is complete and of the type that its name or the source says")
-    };
-    if size < TAIL + 4 {
-        return Err(not_parquet("it is too short"));
-    }
-    let tail = files.store.get_range(&file.meta.location, size - TAIL..size).await.map_err(|error| {
-        let error = datafusion::error::DataFusionError::ObjectStore(Box::new(error));
-        from_datafusion(&error, &format!("reading {}", file.url), &[])
-    })?;
-    match tail.as_ref() {
-        [a, b, c, d, b'P', b'A', b'R', b'1'] => {
-            let length = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
-            if length + TAIL + 4 > size { Err(not_parquet("its footer is longer than the file")) } else { Ok(()) }
-        }
-        [.., b'P', b'A', b'R', b'E'] => Err(not_parquet("it is encrypted")),
-        _ => Err(not_parquet("it does not end in PAR1")),
-    }
-}
-
-/// Columns of files are nullable, whatever one file says: another may lack values.
-fn nullable(field: &FieldRef) -> FieldRef {
-    if field.is_nullable() && field.metadata().is_empty() {
-        return Arc::clone(field);
-    }
-    let data_type = match field.data_type() {
-        DataType::Null => DataType::Int32,
-        other => other.clone(),
-    };
-    Arc::new(field.as_ref().clone().with_nullable(true).with_data_type(data_type))
-}
-
-fn kind_words(format: FileFormat) -> &'static str {
-    match format {
-        FileFormat::Csv => "a CSV file",
-        FileFormat::Parquet => "a Parquet file",
-        FileFormat::Ndjson => "a file of JSON lines",
-    }
-}
-
 /// Gives columns the types that they had in an earlier run. A value that no longer fits shows while it is read.
 fn keep_types(format: &mut TableFormat, earlier: &TableFormat) {
     for column in &mut format.columns {
@@ -493,27 +513,48 @@ fn keep_types(format: &mut TableFormat, earlier: &TableFormat) {
     }
 }
 
+/// The decompressed start of a CSV file, and whether that is all of it.
+async fn sample(files: &TableFiles, file: &TableFile, options: &CsvOptions) -> Result<(Vec<u8>, bool)> {
+    let bytes = if file.meta.size == 0 {
+        bytes::Bytes::new()
+    } else {
+        let range = 0..file.meta.size.min(SAMPLE_BYTES);
+        files.store.get_range(&file.meta.location, range).await.map_err(|error| {
+            let error = datafusion::error::DataFusionError::ObjectStore(Box::new(error));
+            from_datafusion(&error, &format!("reading {}", file.url), &[])
+        })?
+    };
+    let whole = bytes.len() as u64 == file.meta.size;
+    let compression = Compression::resolve(options, &file.url, &bytes);
+    let text = compression
+        .decompress_prefix(&bytes, SAMPLE_BYTES as usize)
+        .map_err(|error| csv_error(error).context(format!("reading {}", file.url)))?;
+    let complete = whole && (compression == Compression::None || text.len() < SAMPLE_BYTES as usize);
+    Ok((text, complete))
+}
+
+/// What is detected in the first of the files, as `sniff_csv` tells it.
+pub(crate) async fn sniff(
+    files: &TableFiles,
+    options: &CsvOptions,
+    arguments: &serde_json::Map<String, serde_json::Value>,
+) -> Result<RecordBatch> {
+    let Some(file) = files.files.first() else {
+        return Err(Error::new(codes::S3_007, "sniff_csv() needs a file"));
+    };
+    let (bytes, complete) = sample(files, file, options).await?;
+    let sample = Sample { name: &file.url, bytes: &bytes, complete };
+    tapline_csv::sniff(&file.url, sample, options, arguments).map_err(csv_error)
+}
+
 /// Dialect and types from samples of the files, and whether the samples are all there is.
 async fn detect(files: &TableFiles, options: &CsvOptions) -> Result<(TableFormat, Vec<String>, bool)> {
-    let step = files.files.len().div_ceil(SAMPLED_FILES).max(1);
+    // Any file may have a column that the others lack.
+    let step = if options.union_by_name == Some(true) { 1 } else { files.files.len().div_ceil(SAMPLED_FILES).max(1) };
     let chosen: Vec<&TableFile> = files.files.iter().step_by(step).collect();
     let samples: Vec<(&TableFile, Vec<u8>, bool)> = futures::stream::iter(chosen)
         .map(|file| async move {
-            let bytes = if file.meta.size == 0 {
-                bytes::Bytes::new()
-            } else {
-                let range = 0..file.meta.size.min(SAMPLE_BYTES);
-                files.store.get_range(&file.meta.location, range).await.map_err(|error| {
-                    let error = datafusion::error::DataFusionError::ObjectStore(Box::new(error));
-                    from_datafusion(&error, &format!("reading {}", file.url), &[])
-                })?
-            };
-            let whole = bytes.len() as u64 == file.meta.size;
-            let compression = Compression::resolve(options, &file.url, &bytes);
-            let text = compression
-                .decompress_prefix(&bytes, SAMPLE_BYTES as usize)
-                .map_err(|error| csv_error(error).context(format!("reading {}", file.url)))?;
-            let complete = whole && (compression == Compression::None || text.len() < SAMPLE_BYTES as usize);
+            let (text, complete) = sample(files, file, options).await?;
             Ok::<_, Error>((file, text, complete))
         })
         .buffered(CONCURRENCY)
@@ -522,7 +563,8 @@ async fn detect(files: &TableFiles, options: &CsvOptions) -> Result<(TableFormat
     let samples: Vec<Sample<'_>> =
         samples.iter().map(|(file, bytes, complete)| Sample { name: &file.url, bytes, complete: *complete }).collect();
     let detection = tapline_csv::detect(&samples, options).map_err(csv_error)?;
-    let settled = samples.len() == files.files.len() && samples.iter().all(|sample| sample.complete);
+    let settled =
+        detection.all_rows && samples.len() == files.files.len() && samples.iter().all(|sample| sample.complete);
     Ok((detection.format, detection.reasons, settled))
 }
 

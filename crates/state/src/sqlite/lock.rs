@@ -8,11 +8,12 @@ use std::io::{Read, Seek, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{SecondsFormat, Utc};
 use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tapline_core::{Error, Holder, Result, codes};
 use tokio::time::Instant;
+
+use crate::holder::{already_running, describe, this_process};
 
 /// How often a waiter looks again.
 const POLL: Duration = Duration::from_millis(50);
@@ -51,10 +52,7 @@ impl Locks {
     /// Takes the lock of a sync. Fails with `SYNC-003` when another holder keeps it for longer than `wait`.
     pub(super) async fn take(&self, sync: &str, wait: Duration) -> Result<File> {
         let mut file = self.file(self.folder.join(format!("{}.lock", utf8_percent_encode(sync, PLAIN))))?;
-        self.wait(&mut file, wait).await?.map_err(|holder| {
-            Error::new(codes::SYNC_003, format!("sync {sync} is already running: it is held by {holder}"))
-                .hint("wait for it to end, or wait longer with --lock-timeout 10m")
-        })?;
+        self.wait(&mut file, wait).await?.map_err(|holder| already_running(sync, &holder))?;
         Ok(file)
     }
 
@@ -101,8 +99,7 @@ impl Locks {
             }
             tokio::time::sleep_until(deadline.min(now + POLL)).await;
         }
-        let holder = Holder { host: host(), process: std::process::id(), since: Utc::now() };
-        let text = serde_json::to_vec(&holder).map_err(|error| self.failed(error.into()))?;
+        let text = serde_json::to_vec(&this_process()).map_err(|error| self.failed(error.into()))?;
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(&text))
@@ -124,16 +121,7 @@ fn holder(file: &mut File) -> String {
         .ok()
         .and_then(|_| serde_json::from_str::<Holder>(&text).ok());
     match holder {
-        Some(Holder { host, process, since }) => {
-            format!("process {process} on {host} since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
-        }
+        Some(holder) => describe(&holder),
         None => "another process".to_owned(),
     }
-}
-
-fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .or_else(|_| std::env::var("HOSTNAME"))
-        .unwrap_or_else(|_| "this machine".to_owned())
 }

@@ -1,11 +1,12 @@
 //! The state store in one SQLite file, for one machine: a WAL database that is synced at every commit, and lock files
 //! beside it.
-//! Not here: the schema (`migrations/`), the locks (`lock`), how rejected rows are written (`reject`).
+//! Not here: the schema (`migrations/`), the locks (`lock`), how rejected rows are kept (`reject`).
 //! Called through [`StateStore`] alone.
 
 mod lock;
 mod migrations;
 mod reject;
+mod reject_file;
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,11 +16,12 @@ use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tapline_core::{
-    Checkpoint, Commit, Error, ErrorReport, Intent, Lease, Reject, Result, RunReport, RunStatus, SourceReject,
-    StateStore, codes,
+    Checkpoint, Commit, Error, Intent, Lease, Reject, Result, RunReport, RunStatus, SourceReject, StateStore, codes,
 };
 
 use self::lock::Locks;
+use self::reject_file::RejectFiles;
+use crate::record::{self, loaded, parsed, stored, unreadable, word};
 use crate::seal::Sealer;
 
 /// How long a statement waits for another process that is writing.
@@ -34,6 +36,7 @@ pub(crate) struct SqliteStore {
     pool: SqlitePool,
     locks: Locks,
     sealer: Sealer,
+    reject_files: RejectFiles,
 }
 
 impl SqliteStore {
@@ -67,7 +70,8 @@ impl SqliteStore {
             .await
             .map_err(failed("opening the state"))?;
         drop(connection);
-        Ok(Self { id, pool, locks, sealer: Sealer::new(path.with_extension("key")) })
+        let sealer = Sealer::new(path.with_extension("key"));
+        Ok(Self { id, pool, locks, sealer, reject_files: RejectFiles::new(path.with_file_name("rejects")) })
     }
 
     /// A transaction that has the right to write from its beginning, so that what it reads stays true until it commits.
@@ -111,14 +115,10 @@ impl SqliteStore {
             .await
             .map_err(failed(DOING))?;
         for body in cut_off {
-            let mut report: RunReport = parsed(&body)?;
-            report.status = RunStatus::Failed;
-            report.error = Some(ErrorReport::from(&Error::new(
-                codes::RUN_004,
-                "the run was cut off: its process ended before the run did",
-            )));
+            let report = record::cut_off(&body)?;
             write_run(&mut transaction, &report).await?;
         }
+        reject::forget_old_payloads(&mut transaction).await?;
         transaction.commit().await.map_err(failed(DOING))?;
         loaded(generation)
     }
@@ -154,7 +154,9 @@ impl StateStore for SqliteStore {
 
     async fn commit(&self, lease: &Lease, expected_revision: u64, commit: Commit) -> Result<Checkpoint> {
         const DOING: &str = "committing the state";
-        let sealed = reject::seal(&self.sealer, &lease.sync, &commit.rejects).await?;
+        let files = &self.reject_files;
+        let sealed = reject::seal(&self.sealer, files, &lease.sync, lease.generation, &commit.rejects).await?;
+        let file = sealed.file_name().map(str::to_owned);
         let mut transaction = self.write_under(lease, DOING).await?;
         let revision: Option<i64> = sqlx::query_scalar("SELECT revision FROM checkpoints WHERE sync = ?")
             .bind(&lease.sync)
@@ -177,10 +179,11 @@ impl StateStore for SqliteStore {
             .execute(&mut *transaction)
             .await
             .map_err(failed(DOING))?;
-        reject::replace(&mut transaction, &lease.sync, &commit.rejects, sealed).await?;
+        reject::replace(&mut transaction, &lease.sync, sealed).await?;
         reject::replace_source(&mut transaction, &lease.sync, &commit.source_rejects).await?;
         delete(&mut transaction, "DELETE FROM intents WHERE sync = ?", &lease.sync).await?;
         transaction.commit().await.map_err(failed(DOING))?;
+        files.sweep(&lease.sync, file.as_deref());
         Ok(checkpoint)
     }
 
@@ -219,16 +222,18 @@ impl StateStore for SqliteStore {
         for statement in [
             "DELETE FROM checkpoints WHERE sync = ?",
             "DELETE FROM intents WHERE sync = ?",
-            "DELETE FROM rejects WHERE sync = ?",
             "DELETE FROM source_rejects WHERE sync = ?",
         ] {
             delete(&mut transaction, statement, &lease.sync).await?;
         }
-        transaction.commit().await.map_err(failed(DOING))
+        reject::forget(&mut transaction, &lease.sync).await?;
+        transaction.commit().await.map_err(failed(DOING))?;
+        self.reject_files.sweep(&lease.sync, None);
+        Ok(())
     }
 
     async fn rejects(&self, sync: &str) -> Result<Vec<Reject>> {
-        reject::read(&self.pool, &self.sealer, sync).await
+        reject::read(&self.pool, &self.sealer, &self.reject_files, sync).await
     }
 
     async fn source_rejects(&self, sync: &str) -> Result<Vec<SourceReject>> {
@@ -285,14 +290,6 @@ async fn delete(connection: &mut SqliteConnection, statement: &'static str, sync
     Ok(())
 }
 
-/// A status as JSON spells it.
-fn word(status: RunStatus) -> Result<String> {
-    match serde_json::to_value(status).map_err(unreadable)? {
-        Value::String(word) => Ok(word),
-        _ => Err(Error::internal("a run status has no name")),
-    }
-}
-
 /// What a failed statement means for the caller: `doing` failed, and may work later where the database was busy.
 fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> Error {
     move |error| {
@@ -303,23 +300,6 @@ fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> Error {
         let error = Error::new(codes::STATE_001, doing).because(error);
         if busy { error.retry_after(Duration::from_secs(1)) } else { error }
     }
-}
-
-fn unreadable(error: serde_json::Error) -> Error {
-    Error::new(codes::STATE_001, "reading the state: a record is damaged").because(error)
-}
-
-fn parsed<T: serde::de::DeserializeOwned>(body: &str) -> Result<T> {
-    serde_json::from_str(body).map_err(unreadable)
-}
-
-/// SQLite's integers are signed.
-fn stored(number: u64) -> Result<i64> {
-    i64::try_from(number).map_err(|_| Error::internal("a number of the state is too large"))
-}
-
-fn loaded(number: i64) -> Result<u64> {
-    u64::try_from(number).map_err(|_| Error::new(codes::STATE_001, "reading the state: a number is negative"))
 }
 
 fn make_private_folder(path: &Path) -> std::io::Result<()> {

@@ -1,59 +1,73 @@
-//! Rejected rows and unreadable lines in the database.
-//! Not here: sealing itself (`crate::seal`).
+//! Rejected rows and unreadable lines: in the database, and beyond a number of rows in a file beside it.
+//! Not here: their sealed form (`crate::reject`), the file (`reject_file`).
 //! Called by the store's commit and by its readers.
-//!
-//! A sealed record is the length of the encoded key (4 bytes, little-endian), the encoded key, and a JSON object of
-//! key and payload.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
-use tapline_core::{Error, Reject, Result, SourceReject, codes};
+use tapline_core::{Reject, Result, SourceReject};
 
-use super::{delete, failed, parsed, unreadable};
+use super::reject_file::RejectFiles;
+use super::{delete, failed};
+use crate::record::{loaded, parsed, stored, time, unreadable};
+use crate::reject::{SOURCE_REJECTS_KEPT, damaged, oldest_payload, open_key, open_payload, seal_keys, seal_payloads};
 use crate::seal::Sealer;
 
-/// How many unreadable lines are kept; the run's report counts all of them.
-const SOURCE_REJECTS_KEPT: usize = 10_000;
+/// More rejected rows than these lie in a file, which is written much faster than a table.
+const ROWS_IN_DATABASE: usize = 10_000;
 
-#[derive(Serialize)]
-struct SecretsRef<'a> {
-    key: &'a Value,
-    payload: Option<&'a Value>,
+/// Rejected rows, sealed and ready to be stored.
+pub(super) struct Sealed<'a> {
+    rejects: &'a [Reject],
+    /// The name of the file that holds them, where they are many.
+    file: Option<String>,
+    /// A key each, where they are few.
+    keys: Vec<Vec<u8>>,
+    /// Payloads with the position of their row.
+    payloads: Vec<(usize, Vec<u8>)>,
 }
 
-#[derive(Deserialize)]
-struct Secrets {
-    key: Value,
-    payload: Option<Value>,
-}
-
-/// The sealed record of every reject, in order.
-pub(super) async fn seal(sealer: &Sealer, sync: &str, rejects: &[Reject]) -> Result<Vec<Vec<u8>>> {
-    let mut sealed = Vec::with_capacity(rejects.len());
-    for reject in rejects {
-        let length =
-            u32::try_from(reject.encoded_key.len()).map_err(|_| Error::internal("a rejected row's key is too long"))?;
-        let mut clear = length.to_le_bytes().to_vec();
-        clear.extend_from_slice(&reject.encoded_key);
-        let secrets = SecretsRef { key: &reject.key, payload: reject.payload.as_ref() };
-        serde_json::to_writer(&mut clear, &secrets).map_err(unreadable)?;
-        sealed.push(sealer.seal(sync, &clear).await?);
+impl Sealed<'_> {
+    /// The name of the file that holds the rejects, where they are many.
+    pub(super) fn file_name(&self) -> Option<&str> {
+        self.file.as_deref()
     }
-    Ok(sealed)
 }
 
-/// Puts `rejects`, with their sealed records, in the place of those before.
-pub(super) async fn replace(
-    connection: &mut SqliteConnection,
+/// Seals `rejects`. Many of them are written to a file, which counts once [`replace`] has named it.
+pub(super) async fn seal<'a>(
+    sealer: &Sealer,
+    files: &RejectFiles,
     sync: &str,
-    rejects: &[Reject],
-    sealed: Vec<Vec<u8>>,
-) -> Result<()> {
-    delete(connection, "DELETE FROM rejects WHERE sync = ?", sync).await?;
-    for (position, (reject, sealed)) in (0i64..).zip(rejects.iter().zip(sealed)) {
+    generation: u64,
+    rejects: &'a [Reject],
+) -> Result<Sealed<'a>> {
+    let (file, keys) = if rejects.len() > ROWS_IN_DATABASE {
+        (Some(files.write(sealer, sync, generation, rejects).await?), Vec::new())
+    } else {
+        (None, seal_keys(sealer, sync, rejects).await?)
+    };
+    Ok(Sealed { rejects, file, keys, payloads: seal_payloads(sealer, sync, rejects).await? })
+}
+
+/// Puts sealed rejects in the place of those before.
+pub(super) async fn replace(connection: &mut SqliteConnection, sync: &str, sealed: Sealed<'_>) -> Result<()> {
+    const DOING: &str = "recording rejected rows";
+    forget(connection, sync).await?;
+    let Sealed { rejects, file, keys, payloads } = sealed;
+    if let Some(name) = file {
+        sqlx::query("INSERT INTO reject_files (sync, name, rows) VALUES (?, ?, ?)")
+            .bind(sync)
+            .bind(name)
+            .bind(stored(rejects.len() as u64)?)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed(DOING))?;
+    }
+    for (position, (reject, key)) in (0i64..).zip(rejects.iter().zip(keys)) {
         sqlx::query(
             "INSERT INTO rejects (sync, position, code, reason, attempts, first_at, last_at, sealed)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -65,12 +79,55 @@ pub(super) async fn replace(
         .bind(i64::from(reject.attempts))
         .bind(time(reject.first_at))
         .bind(time(reject.last_at))
-        .bind(sealed)
+        .bind(key)
         .execute(&mut *connection)
         .await
-        .map_err(failed("recording rejected rows"))?;
+        .map_err(failed(DOING))?;
+    }
+    for (position, payload) in payloads {
+        sqlx::query("INSERT INTO reject_payloads (sync, position, last_at, sealed) VALUES (?, ?, ?, ?)")
+            .bind(sync)
+            .bind(stored(position as u64)?)
+            .bind(time(rejects[position].last_at))
+            .bind(payload)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed(DOING))?;
     }
     Ok(())
+}
+
+/// Forgets the rejected rows of a sync.
+pub(super) async fn forget(connection: &mut SqliteConnection, sync: &str) -> Result<()> {
+    for statement in [
+        "DELETE FROM rejects WHERE sync = ?",
+        "DELETE FROM reject_payloads WHERE sync = ?",
+        "DELETE FROM reject_files WHERE sync = ?",
+    ] {
+        delete(connection, statement, sync).await?;
+    }
+    Ok(())
+}
+
+/// Forgets payloads, of all syncs, that are older than they may become.
+pub(super) async fn forget_old_payloads(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("DELETE FROM reject_payloads WHERE last_at < ?")
+        .bind(oldest_payload())
+        .execute(connection)
+        .await
+        .map_err(failed("forgetting old payloads"))?;
+    Ok(())
+}
+
+/// The name of the file that holds a sync's rejects, where one does, and how many.
+async fn file_of(pool: &SqlitePool, sync: &str) -> Result<Option<(String, u64)>> {
+    sqlx::query("SELECT name, rows FROM reject_files WHERE sync = ?")
+        .bind(sync)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed("reading rejected rows"))?
+        .map(|row| Ok((row.get(0), loaded(row.get(1))?)))
+        .transpose()
 }
 
 /// Puts the first [`SOURCE_REJECTS_KEPT`] of `rejects` in the place of those before.
@@ -93,10 +150,22 @@ pub(super) async fn replace_source(
 }
 
 /// The open rejects of a sync, oldest first.
-pub(super) async fn read(pool: &SqlitePool, sealer: &Sealer, sync: &str) -> Result<Vec<Reject>> {
+pub(super) async fn read(pool: &SqlitePool, sealer: &Sealer, files: &RejectFiles, sync: &str) -> Result<Vec<Reject>> {
+    let mut rejects = match file_of(pool, sync).await? {
+        Some((name, rows)) => files.read(sealer, sync, &name, rows).await?,
+        None => read_rows(pool, sealer, sync).await?,
+    };
+    let mut payloads = read_payloads(pool, sealer, sync).await?;
+    for (position, reject) in rejects.iter_mut().enumerate() {
+        reject.payload = payloads.remove(&position);
+    }
+    rejects.sort_by_key(|reject| reject.first_at);
+    Ok(rejects)
+}
+
+async fn read_rows(pool: &SqlitePool, sealer: &Sealer, sync: &str) -> Result<Vec<Reject>> {
     let rows = sqlx::query(
-        "SELECT code, reason, attempts, first_at, last_at, sealed FROM rejects
-         WHERE sync = ? ORDER BY first_at, position",
+        "SELECT code, reason, attempts, first_at, last_at, sealed FROM rejects WHERE sync = ? ORDER BY position",
     )
     .bind(sync)
     .fetch_all(pool)
@@ -104,27 +173,37 @@ pub(super) async fn read(pool: &SqlitePool, sealer: &Sealer, sync: &str) -> Resu
     .map_err(failed("reading rejected rows"))?;
     let mut rejects = Vec::with_capacity(rows.len());
     for row in rows {
-        let clear = sealer.open(sync, row.get("sealed")).await?;
-        rejects.push(reject(&row, &clear)?);
+        let (encoded_key, key) = open_key(sealer, sync, row.get("sealed")).await?;
+        rejects.push(reject(&row, encoded_key, key)?);
     }
     Ok(rejects)
 }
 
-fn reject(row: &SqliteRow, clear: &[u8]) -> Result<Reject> {
-    let damaged = || Error::new(codes::STATE_001, "reading rejected rows: a record is damaged");
-    let (length, rest) = clear.split_first_chunk().ok_or_else(damaged)?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| damaged())?;
-    let (encoded_key, secrets) = rest.split_at_checked(length).ok_or_else(damaged)?;
-    let Secrets { key, payload } = serde_json::from_slice(secrets).map_err(unreadable)?;
+async fn read_payloads(pool: &SqlitePool, sealer: &Sealer, sync: &str) -> Result<HashMap<usize, Value>> {
+    let rows = sqlx::query("SELECT position, sealed FROM reject_payloads WHERE sync = ? AND last_at >= ?")
+        .bind(sync)
+        .bind(oldest_payload())
+        .fetch_all(pool)
+        .await
+        .map_err(failed("reading rejected rows"))?;
+    let mut payloads = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let position = usize::try_from(row.get::<i64, _>("position")).map_err(|_| damaged())?;
+        payloads.insert(position, open_payload(sealer, sync, row.get("sealed")).await?);
+    }
+    Ok(payloads)
+}
+
+fn reject(row: &SqliteRow, encoded_key: Vec<u8>, key: Value) -> Result<Reject> {
     let moment = |column| -> Result<DateTime<Utc>> {
         Ok(DateTime::parse_from_rfc3339(row.get(column)).map_err(|_| damaged())?.to_utc())
     };
     Ok(Reject {
-        encoded_key: encoded_key.to_vec(),
+        encoded_key,
         key,
         reason: row.get("reason"),
         code: row.get("code"),
-        payload,
+        payload: None,
         attempts: u32::try_from(row.get::<i64, _>("attempts")).map_err(|_| damaged())?,
         first_at: moment("first_at")?,
         last_at: moment("last_at")?,
@@ -141,9 +220,4 @@ pub(super) async fn read_source(pool: &SqlitePool, sync: &str) -> Result<Vec<Sou
         .iter()
         .map(|row| parsed(row.get("body")))
         .collect()
-}
-
-/// All digits are kept, so that the order of texts is the order of times.
-fn time(moment: DateTime<Utc>) -> String {
-    moment.to_rfc3339_opts(SecondsFormat::Nanos, true)
 }

@@ -16,9 +16,12 @@ use tapline_core::{
 
 /// Where a store is; every call opens another handle of the same store.
 #[async_trait]
-pub trait Place {
+pub trait Place: Sync {
     /// Opens the store; the first call makes it.
     async fn open(&self) -> Arc<dyn StateStore>;
+
+    /// Lets so much time pass that the leases of handles that are gone are free.
+    async fn outlive_leases(&self) {}
 }
 
 const NOW: Duration = Duration::ZERO;
@@ -33,6 +36,8 @@ pub async fn run(place: &dyn Place) {
     a_later_lease_ends_the_right_to_write(place).await;
     intents(place).await;
     rejects_round_trip(place).await;
+    many_rejects_round_trip(place).await;
+    old_payloads_are_forgotten(place).await;
     reset_keeps_history_and_numbering(place).await;
     runs_are_listed_newest_first(place).await;
     runs_cut_off_are_marked_as_failed(place).await;
@@ -81,6 +86,7 @@ async fn generations_never_repeat(place: &dyn Place) {
             store.release(&lease).await.unwrap();
         }
         drop(store);
+        place.outlive_leases().await;
     }
     let store = place.open().await;
     assert_eq!(store.lease("numbered from one", NOW).await.unwrap().generation, 1);
@@ -154,7 +160,7 @@ async fn rejects_round_trip(place: &dyn Place) {
         payload: Some(json!({ "z": 1, "a": "x", "big": u64::MAX })),
         attempts: 3,
         first_at: moment("2024-02-29T01:02:03.000000001Z"),
-        last_at: moment("2024-03-01T00:00:00Z"),
+        last_at: Utc::now(),
     };
     let newer = Reject {
         encoded_key: Vec::new(),
@@ -186,6 +192,51 @@ async fn rejects_round_trip(place: &dyn Place) {
     store.commit(&lease, 1, Commit { rejects: vec![newer.clone()], ..Commit::default() }).await.unwrap();
     assert_eq!(again.rejects("rejecting").await.unwrap(), [newer]);
     assert!(again.source_rejects("rejecting").await.unwrap().is_empty());
+}
+
+/// So many that a store may keep them elsewhere.
+async fn many_rejects_round_trip(place: &dyn Place) {
+    let store = place.open().await;
+    let lease = store.lease("rejecting many", NOW).await.unwrap();
+    let rejects = |rows: u32, code: &str| -> Vec<Reject> {
+        let reject = |row: u32| Reject {
+            encoded_key: row.to_be_bytes().to_vec(),
+            key: json!({ "id": row }),
+            reason: "not null constraint on email".to_owned(),
+            code: code.to_owned(),
+            payload: row.is_multiple_of(10).then(|| json!({ "id": row, "email": null })),
+            attempts: row,
+            first_at: moment("2024-02-29T01:02:03Z") + chrono::TimeDelta::seconds(i64::from(row)),
+            last_at: Utc::now(),
+        };
+        (0..rows).map(reject).collect()
+    };
+    for (revision, rows) in [(0, 25_000), (1, 10_001), (2, 3)] {
+        let open = rejects(rows, &format!("ROW-00{revision}"));
+        store.commit(&lease, revision, Commit { rejects: open.clone(), ..Commit::default() }).await.unwrap();
+        assert!(place.open().await.rejects("rejecting many").await.unwrap() == open, "{rows} rows differ");
+    }
+    store.reset(&lease).await.unwrap();
+    assert!(store.rejects("rejecting many").await.unwrap().is_empty());
+}
+
+async fn old_payloads_are_forgotten(place: &dyn Place) {
+    let store = place.open().await;
+    let lease = store.lease("rejecting long ago", NOW).await.unwrap();
+    let old = Reject {
+        encoded_key: vec![1],
+        key: json!({ "id": 1 }),
+        reason: "r".to_owned(),
+        code: "ROW-002".to_owned(),
+        payload: Some(json!({ "id": 1 })),
+        attempts: 1,
+        first_at: Utc::now() - chrono::TimeDelta::days(40),
+        last_at: Utc::now() - chrono::TimeDelta::days(31),
+    };
+    let recent = Reject { encoded_key: vec![2], last_at: Utc::now(), ..old.clone() };
+    store.commit(&lease, 0, Commit { rejects: vec![old.clone(), recent.clone()], ..Commit::default() }).await.unwrap();
+    let kept = [Reject { payload: None, ..old }, recent];
+    assert_eq!(store.rejects("rejecting long ago").await.unwrap(), kept);
 }
 
 async fn reset_keeps_history_and_numbering(place: &dyn Place) {
@@ -240,6 +291,7 @@ async fn runs_cut_off_are_marked_as_failed(place: &dyn Place) {
     store.record_run(&report("cut off", "cut off 1", lease.generation, RunStatus::Running)).await.unwrap();
     store.record_run(&report("goes on", "goes on 1", 1, RunStatus::Running)).await.unwrap();
     drop(store);
+    place.outlive_leases().await;
 
     let store = place.open().await;
     assert_eq!(store.run("cut off 1").await.unwrap().unwrap().status, RunStatus::Running);

@@ -324,7 +324,7 @@ impl Client {
     }
 
     /// Asks the bucket for its region, once, where the settings leave it open.
-    async fn find_region(&self) -> Result<(), Failure> {
+    pub async fn find_region(&self) -> Result<(), Failure> {
         if self.region.read().is_some() {
             return Ok(());
         }

@@ -63,7 +63,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Demo(arguments) => demo::run(&arguments, context).await,
         Command::Validate(arguments) => validate::run(&arguments, context),
         Command::Check(arguments) => check::run(&arguments, context).await,
-        Command::Policy(arguments) => policy::run(&arguments, context),
+        Command::Policy(arguments) => policy::run(&arguments, context).await,
         Command::Discover(arguments) => discover::run(&arguments, context).await,
         Command::Query(arguments) => query::run(&arguments, context).await,
         Command::Preview(arguments) => preview::run(&arguments, context).await,

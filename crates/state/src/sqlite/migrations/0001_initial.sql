@@ -23,7 +23,7 @@ CREATE TABLE intents (
     body       TEXT    NOT NULL
 ) STRICT;
 
--- Rows not delivered. `sealed` holds the encoded key, the key and the payload.
+-- Rows not delivered, where they are few. `sealed` holds the encoded key and the key.
 CREATE TABLE rejects (
     sync     TEXT    NOT NULL REFERENCES syncs (name),
     position INTEGER NOT NULL,
@@ -35,6 +35,24 @@ CREATE TABLE rejects (
     sealed   BLOB    NOT NULL,
     PRIMARY KEY (sync, position)
 ) STRICT, WITHOUT ROWID;
+
+-- Where they are many: the file that holds them, in the folder `rejects/SYNC` beside the database.
+CREATE TABLE reject_files (
+    sync TEXT    NOT NULL PRIMARY KEY REFERENCES syncs (name),
+    name TEXT    NOT NULL,
+    rows INTEGER NOT NULL
+) STRICT;
+
+-- The mapped values of the first of them, sealed; forgotten some time after `last_at`.
+CREATE TABLE reject_payloads (
+    sync     TEXT    NOT NULL REFERENCES syncs (name),
+    position INTEGER NOT NULL,
+    last_at  TEXT    NOT NULL,
+    sealed   BLOB    NOT NULL,
+    PRIMARY KEY (sync, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX reject_payloads_by_age ON reject_payloads (last_at);
 
 -- Lines not readable in the last run, each a JSON object.
 CREATE TABLE source_rejects (

@@ -173,7 +173,10 @@ fn about(values: &ArrayRef, share: f64, descending: bool) -> Result<ScalarValue>
     if !is_continuous(values.data_type()) {
         return first(values, share, descending);
     }
-    let answer = between(values, share, descending)?;
+    let mut answer = between(values, share, descending)?;
+    if let ScalarValue::Float64(Some(number)) = answer {
+        answer = ScalarValue::Float64(Some(number.round()));
+    }
     Ok(answer.cast_to(values.data_type()).unwrap_or(first(values, share, descending)?))
 }
 
