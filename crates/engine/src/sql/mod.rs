@@ -19,6 +19,7 @@ mod ndjson_scan;
 mod parquet;
 mod parse;
 mod partitions;
+mod plan;
 mod prune;
 mod reader_options;
 pub(crate) mod references;

@@ -13,12 +13,11 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
-use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::{SessionStateBuilder, context::SQLOptions};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -33,6 +32,7 @@ use super::bind::{self, Bound, Surroundings};
 use super::counters::ScanCounters;
 use super::errors::{Widened, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
+use super::plan::{self, is_ordered, scanned_rows, scans_of};
 use super::reader_options::{ReaderOptions, common_arguments};
 use super::references::{Reference, replace_references};
 use super::table::{Description, FileTable, Known, TableKind};
@@ -152,7 +152,7 @@ impl Session {
             tables.iter().map(|(_, table)| (table.name.clone(), Arc::new(table.clone()) as _)).chain(sniffed).collect();
         let hidden = tables.iter().map(|(_, table)| (table.name.as_str(), table.hidden.as_slice())).collect();
         hidden::hide(&mut query, &hidden);
-        let plan = match self.bound(sql, &query, &context, providers, &shown).await? {
+        let plan = match plan::bound(sql, &query, &context, providers, &shown).await? {
             Ok(plan) => plan,
             Err(widened) => {
                 // A column of a file is wider than its sample, which shows while the values of a PIVOT are looked up.
@@ -174,43 +174,6 @@ impl Session {
             physical: Mutex::new(None),
             patience: self.limits.patience,
         })
-    }
-
-    /// Plans a statement whose files have become tables. What it takes the values of to make columns of them is looked up
-    /// on the way.
-    async fn bound(
-        &self,
-        sql: &str,
-        query: &SqlQuery,
-        context: &SessionContext,
-        tables: Vec<(String, Arc<dyn TableProvider>)>,
-        shown: &[(String, String)],
-    ) -> Result<std::result::Result<LogicalPlan, Box<Widened>>> {
-        let failed = |error: &DataFusionError| from_datafusion(error, "planning the SQL", shown);
-        let scans = scans_of(tables).map_err(|error| failed(&error))?;
-        let state = context.state();
-        let mut pivots = Vec::new();
-        loop {
-            let surroundings = Surroundings { sql, state: &state, tables: &scans, shown, pivots: &pivots };
-            let plan = match bind::bind(query, &surroundings)? {
-                Bound::Plan(plan) => {
-                    read_only().verify_plan(&plan).map_err(|error| failed(&error))?;
-                    return Ok(Ok(*plan));
-                }
-                Bound::Values(plan) => *plan,
-            };
-            let batches = match context.execute_logical_plan(plan).await {
-                Ok(frame) => frame.collect().await,
-                Err(error) => Err(error),
-            };
-            match batches {
-                Ok(batches) => pivots.push(rows_of(&batches).map_err(|error| failed(&error))?),
-                Err(error) => match find::<Widened>(&error) {
-                    Some(widened) => return Ok(Err(Box::new(widened.clone()))),
-                    None => return Err(failed(&error)),
-                },
-            }
-        }
     }
 
     /// Lists the files that a statement names, and nothing more.
@@ -384,35 +347,10 @@ impl Session {
     }
 }
 
-/// All values of some batches, row by row.
-fn rows_of(batches: &[RecordBatch]) -> datafusion::error::Result<Vec<Vec<ScalarValue>>> {
-    let mut rows = Vec::new();
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let values = batch.columns().iter().map(|column| ScalarValue::try_from_array(column, row));
-            rows.push(values.collect::<datafusion::error::Result<_>>()?);
-        }
-    }
-    Ok(rows)
-}
-
 fn too_long(patience: Duration) -> Error {
     let seconds = patience.as_secs();
-    Error::new(tapline_core::codes::SQL_011, format!("running the SQL: no rows came within {seconds} seconds"))
+    Error::new(codes::SQL_011, format!("running the SQL: no rows came within {seconds} seconds"))
         .hint("a recursive query may have no end; read fewer rows, or split the model")
-}
-
-fn read_only() -> SQLOptions {
-    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
-}
-
-/// Tables as what a plan begins with, by their names.
-fn scans_of(tables: Vec<(String, Arc<dyn TableProvider>)>) -> Result<HashMap<String, LogicalPlan>, DataFusionError> {
-    let scan = |(name, table): (String, Arc<dyn TableProvider>)| {
-        let scan = LogicalPlanBuilder::scan(name.as_str(), provider_as_source(table), None)?.build()?;
-        Ok((name, scan))
-    };
-    tables.into_iter().map(scan).collect()
 }
 
 fn table_name(index: usize) -> String {
@@ -468,26 +406,6 @@ pub struct Query {
     shown: Vec<(String, String)>,
     physical: Mutex<Option<Arc<dyn ExecutionPlan>>>,
     patience: Duration,
-}
-
-/// Whether a plan's rows come in an order that the statement asks for.
-fn is_ordered(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::Sort(_) => true,
-        LogicalPlan::Projection(projection) => is_ordered(&projection.input),
-        LogicalPlan::SubqueryAlias(alias) => is_ordered(&alias.input),
-        LogicalPlan::Limit(limit) => is_ordered(&limit.input),
-        _ => false,
-    }
-}
-
-/// Rows that the scans of Parquet and NDJSON files have given so far.
-fn scanned_rows(plan: &Arc<dyn ExecutionPlan>) -> u64 {
-    let own = match plan.name() {
-        "DataSourceExec" => plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0) as u64,
-        _ => 0,
-    };
-    own + plan.children().into_iter().map(scanned_rows).sum::<u64>()
 }
 
 impl Query {

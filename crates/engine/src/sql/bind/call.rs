@@ -267,7 +267,7 @@ fn frame_bounds(frame: &mut WindowFrame) {
             }
             if let Expr::Interval(Interval { value, leading_field: Some(unit), .. }) = expr.as_mut() {
                 while let Expr::Nested(inner) = value.as_mut() {
-                    *value = Box::new(std::mem::replace(inner.as_mut(), ast::null()));
+                    **value = std::mem::replace(inner.as_mut(), ast::null());
                 }
                 if let Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) = value.as_ref() {
                     let text = format!("{text} {unit}");

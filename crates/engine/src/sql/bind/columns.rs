@@ -67,7 +67,7 @@ impl Binder<'_> {
             let kept = |column: &Picked| match parts.as_slice() {
                 [qualifier, _] => {
                     let own = scope.find_in(&qualifier.value, last);
-                    !own.is_some_and(|own| by_position(scope, own) == column.expr)
+                    own.is_none_or(|own| by_position(scope, own) != column.expr)
                 }
                 _ => !same(&column.name, &last.value),
             };

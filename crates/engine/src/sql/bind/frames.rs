@@ -35,7 +35,7 @@ pub(super) fn excluding(function: Function, spec: WindowSpec, what: &str) -> Res
     }
     if after(&end) {
         let start_bound =
-            if after(&frame.start_bound) { frame.start_bound.clone() } else { WindowFrameBound::Following(one()) };
+            if after(&frame.start_bound) { frame.start_bound } else { WindowFrameBound::Following(one()) };
         parts.push(WindowFrame { units, start_bound, end_bound: Some(end) });
     }
     let name = ast::function_name(&function);

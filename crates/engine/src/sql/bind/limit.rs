@@ -87,7 +87,7 @@ impl Binder<'_> {
     fn rows(&self, expr: Expr, clause: &str, env: &Env<'_>) -> Result<Option<usize>> {
         match self.number(expr, clause, env)? {
             None => Ok(None),
-            Some(rows) if rows >= 0.0 && rows <= 9e15 => Ok(Some(rows.round() as usize)),
+            Some(rows) if (0.0..=9e15).contains(&rows) => Ok(Some(rows.round() as usize)),
             Some(_) => Err(Error::new(codes::SQL_005, format!("planning the SQL: {clause} must not be negative"))),
         }
     }

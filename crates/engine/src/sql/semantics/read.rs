@@ -264,7 +264,7 @@ fn long_clock(text: &str) -> Option<f64> {
     let minutes: f64 = parts.next()?.parse().ok()?;
     let seconds: f64 = parts.next().map_or(Some(0.0), |seconds| seconds.parse().ok())?;
     let valid = parts.next().is_none() && minutes < 60.0 && seconds < 60.0;
-    valid.then(|| ((hours * 60.0 + minutes) * 60.0 + seconds) * MICROS_PER_SECOND as f64)
+    valid.then_some(((hours * 60.0 + minutes) * 60.0 + seconds) * MICROS_PER_SECOND as f64)
 }
 
 /// Sixteen bytes of hexadecimal digits, with or without dashes and braces.

@@ -8,6 +8,9 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 use super::tokens::{Place, find_at_depth, is_any, is_word, name, places, token, word};
 use super::{DESCRIBE, PIVOT, PIVOT_USING, SUMMARIZE, UNPIVOT, UNPIVOT_INTO, UNPIVOT_NULLS};
 
+/// Puts what follows a statement's first word, which stands at a place, into the parser's words.
+type Rewrite = fn(&[TokenWithSpan], Span) -> Result<Vec<TokenWithSpan>, ParserError>;
+
 /// Rewrites every such statement, those within others too.
 pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, ParserError> {
     let places = places(&tokens);
@@ -17,7 +20,7 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, 
         let current = &tokens[index];
         let begins = places[index] == Place::Start
             || (places[index] == Place::With && index > 0 && tokens[index - 1].token == Token::RParen);
-        let statement: Option<fn(&[TokenWithSpan], Span) -> Result<Vec<TokenWithSpan>, ParserError>> = match () {
+        let statement: Option<Rewrite> = match () {
             () if !begins => None,
             () if is_any(&tokens, index, &["describe", "desc", "show"]) => Some(described),
             () if is_word(current, "summarize") => Some(summarized),
