@@ -23,6 +23,7 @@ import time
 DUCKDB = """
 import sys
 import duckdb
+duckdb.sql("SET enable_progress_bar = false")
 result = duckdb.sql(sys.argv[1])
 if sys.argv[2] == "stream":
     import pyarrow
