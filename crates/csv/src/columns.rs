@@ -69,6 +69,13 @@ pub(crate) struct Cells<'a> {
 }
 
 impl Cells<'_> {
+    /// Bytes of all fields of the column, escapes included.
+    fn length(&self) -> usize {
+        let Some(position) = self.position else { return 0 };
+        let fields = self.fields.iter().skip(position).step_by(self.stride.max(1));
+        fields.map(|field| (field.end - field.start) as usize).sum()
+    }
+
     /// Calls `visit` with every row's text, `None` for NULL.
     #[inline]
     fn for_each(&self, mut visit: impl FnMut(usize, Option<&[u8]>)) {
@@ -347,7 +354,7 @@ fn booleans(cells: Cells<'_>, parse: impl Fn(&[u8]) -> Option<bool>) -> Built {
 }
 
 fn strings(cells: Cells<'_>, fits: impl Fn(&[u8]) -> bool) -> Result<Built, ArrowError> {
-    let mut bytes: Vec<u8> = Vec::new();
+    let mut bytes: Vec<u8> = Vec::with_capacity(cells.length());
     let mut offsets: Vec<i32> = Vec::with_capacity(cells.rows + 1);
     let mut validity = Validity::new(cells.rows);
     let mut misfits = Vec::new();

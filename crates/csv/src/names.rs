@@ -65,6 +65,13 @@ impl NameIndex {
         self.folded.entry(name.to_lowercase()).or_insert(position);
     }
 
+    /// Adds the names that a nameless column can have, which depend on how many columns there are.
+    pub(crate) fn insert_nameless(&mut self, position: usize) {
+        for digits in 1..=6 {
+            self.insert(&format!("column{position:0digits$}"), position);
+        }
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.exact.get(name).or_else(|| self.folded.get(&name.to_lowercase())).copied()
     }

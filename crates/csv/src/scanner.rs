@@ -425,7 +425,7 @@ impl<'a> Scanner<'a> {
         let position = position + spaces;
         if position.saturating_add(self.syntax.delimiter.len()) > end {
             AfterQuote::Text
-        } else if rest.starts_with(&self.syntax.delimiter) {
+        } else if rest.first() == Some(&self.syntax.delimiter[0]) && rest.starts_with(&self.syntax.delimiter) {
             AfterQuote::Delimiter(position + self.syntax.delimiter.len())
         } else if matches!(rest.first(), Some(b'\n' | b'\r')) || (rest.is_empty() && self.at_end) {
             AfterQuote::LineEnd(position)
@@ -496,22 +496,22 @@ pub(crate) fn find_record(data: &[u8], syntax: &Syntax, width: usize, at_end: bo
 /// Takes doubled quotes and escapes out of a quoted field's text.
 pub(crate) fn unescape<'a>(text: &[u8], syntax: &Syntax, scratch: &'a mut Vec<u8>) -> &'a [u8] {
     scratch.clear();
+    let Some(quote) = syntax.quote else {
+        scratch.extend_from_slice(text);
+        return scratch;
+    };
+    let escape = syntax.escape.unwrap_or(quote);
     let mut rest = text;
-    while let Some((byte, following)) = rest.split_first() {
-        let second = following.first().copied();
-        let doubled = syntax.doubled && Some(*byte) == syntax.quote && second == syntax.quote;
-        let escaped =
-            Some(*byte) == syntax.escape && second.is_some() && (second == syntax.quote || second == syntax.escape);
-        match second {
-            Some(kept) if doubled || escaped => {
-                scratch.push(kept);
-                rest = &following[1..];
-            }
-            _ => {
-                scratch.push(*byte);
-                rest = following;
-            }
-        }
+    while let Some(position) = memchr::memchr2(quote, escape, rest) {
+        let (byte, following) = (rest[position], rest.get(position + 1).copied());
+        let doubled = syntax.doubled && byte == quote && following == Some(quote);
+        let escaped = syntax.escape == Some(byte) && (following == Some(quote) || following == syntax.escape);
+        // Of a pair the second one stays.
+        let kept = position + usize::from(doubled || escaped);
+        scratch.extend_from_slice(&rest[..position]);
+        scratch.push(rest[kept]);
+        rest = &rest[kept + 1..];
     }
+    scratch.extend_from_slice(rest);
     scratch
 }

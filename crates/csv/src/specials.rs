@@ -50,7 +50,8 @@ impl<'a> Specials<'a> {
         Some(position)
     }
 
-    #[inline]
+    // Called once for many bytes: kept out of line, so that what is called for every field is small.
+    #[inline(never)]
     fn load(&mut self, block: usize) {
         self.block = block;
         let rest = self.data.get(block..).unwrap_or_default();

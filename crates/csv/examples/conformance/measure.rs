@@ -195,16 +195,18 @@ impl Reason {
             let text = move |row: &Vec<Option<String>>| row[column].clone().unwrap_or_default();
             table.rows.iter().zip(wanted).map(move |(ours, theirs)| (text(ours), text(theirs)))
         };
+        let mut any = false;
         let kept = table.rows.len() == wanted.len()
             && (0..columns).all(|column| {
                 let different: Vec<_> = cells(column).filter(|(ours, theirs)| !same_value(ours, theirs)).collect();
                 let changed = |(ours, theirs): &(String, String)| {
                     theirs.is_empty() || !spelled(theirs) || theirs.contains(ours.as_str())
                 };
+                any |= !different.is_empty();
                 different.iter().all(|(ours, _)| spelled(ours))
                     && (different.is_empty() || different.iter().any(changed))
             });
-        kept.then_some(Reason::Kept)
+        (kept && any).then_some(Reason::Kept)
     }
 }
 

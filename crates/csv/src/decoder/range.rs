@@ -8,7 +8,7 @@ use super::{Decoder, Phase};
 use crate::encoding::Transcoder;
 use crate::error::{CsvError, DecodeError};
 use crate::reject::LineCounts;
-use crate::scanner::find_record;
+use crate::scanner::{RecordKind, Scanner, find_record};
 
 /// Text looked at to find where a record begins in the middle of a file.
 const SYNCHRONISE_BYTES: usize = 256 * 1024;
@@ -58,6 +58,18 @@ impl Decoder {
                 return Err(CsvError::Setting {
                     setting: "header".to_owned(),
                     message: "the head of the file does not hold its header".to_owned(),
+                }
+                .into());
+            }
+        }
+        if !self.begun && self.layout.width == 1 {
+            // Blank lines are rows behind the first row, which the ranges cannot know unless it comes first.
+            let mut fields = Vec::new();
+            let first = Scanner::new(&self.settings.syntax, &self.buffer, self.scanned, false).next_record(&mut fields);
+            if !first.is_some_and(|record| record.kind == RecordKind::Fields && fields.len() == 1) {
+                return Err(CsvError::Setting {
+                    setting: "header".to_owned(),
+                    message: "the head of the file does not begin with a row".to_owned(),
                 }
                 .into());
             }

@@ -46,6 +46,8 @@ pub struct Detection {
     pub format: TableFormat,
     /// Each choice and what spoke for it, in sentences for people.
     pub reasons: Vec<String>,
+    /// Every row of the samples was looked at, so that no type is too narrow for them.
+    pub all_rows: bool,
 }
 
 /// Detects dialect and columns of a table from samples of its files, in the files' order. What the options set is not questioned.
@@ -82,11 +84,11 @@ pub fn detect(samples: &[Sample<'_>], options: &CsvOptions) -> Result<Detection,
     let mut dialect = choose_dialect(&texts, options, encoding::name_of(encoding), &mut reasons);
     let structure = structure::find(&texts, &mut dialect, options, &rules, rows, &mut reasons);
     let source = Source { texts: &texts, dialect: &dialect, structure: &structure, options, rules: &rules, rows };
-    let columns = match &options.columns {
-        Some(schema) => declared_columns(schema, options, &mut reasons)?,
+    let (columns, all_rows) = match &options.columns {
+        Some(schema) => (declared_columns(schema, options, &mut reasons)?, true),
         None => source.columns(&mut reasons)?,
     };
-    Ok(Detection { format: TableFormat { dialect, columns }, reasons })
+    Ok(Detection { format: TableFormat { dialect, columns }, reasons, all_rows })
 }
 
 /// Which marks of its dialect a sample makes use of.
@@ -167,10 +169,12 @@ struct Source<'a> {
 struct Gathered {
     names: Vec<String>,
     evidence: Vec<Evidence>,
+    all_rows: bool,
 }
 
 impl Source<'_> {
-    fn columns(&self, reasons: &mut Vec<String>) -> Result<Vec<CsvColumn>, CsvError> {
+    /// The columns, and whether all rows were looked at for them.
+    fn columns(&self, reasons: &mut Vec<String>) -> Result<(Vec<CsvColumn>, bool), CsvError> {
         let mut gathered = self.gather(false)?;
         let text_first =
             gathered.evidence.first().is_some_and(|first| first.conclude(self.rules).0 == CsvType::Varchar);
@@ -178,7 +182,7 @@ impl Source<'_> {
             // What looks like a comment may be a row whose first value begins with the mark.
             gathered = self.gather(true)?;
         }
-        let Gathered { names: header_names, evidence } = gathered;
+        let Gathered { names: header_names, evidence, all_rows } = gathered;
         let mut names = header_names.clone();
         if self.options.normalize_names == Some(true) {
             let count = names.len();
@@ -223,7 +227,7 @@ impl Source<'_> {
             ));
         }
         superfluous_types(self.options, &columns)?;
-        Ok(columns)
+        Ok((columns, all_rows))
     }
 
     /// Looks at the rows of all samples; lines that begin with a detected comment mark count if `comment_rows`.
@@ -234,8 +238,10 @@ impl Source<'_> {
         let mut known = NameIndex::new(&names);
         let mut evidence = vec![Evidence::default(); names.len()];
         let mut scratch = Vec::new();
+        let mut all_rows = true;
         for text in self.texts {
             let parsed = Parsed::new(&text.bytes, &syntax, text.complete, self.dialect.skip, self.rows);
+            all_rows &= parsed.records.len() < self.rows;
             let body = structure::body(&parsed, self.dialect);
             let (positions, width) = match body.header.as_slice() {
                 [] => ((0..names.len()).map(Some).collect(), self.structure.width),
@@ -272,12 +278,14 @@ impl Source<'_> {
                 }
             }
         }
-        Ok(Gathered { names, evidence })
+        Ok(Gathered { names, evidence, all_rows })
     }
 
     /// Where a file has the table's columns.
     fn positions(&self, file: &str, names: &[String], found: &[String]) -> Result<Vec<Option<usize>>, CsvError> {
-        let index = NameIndex::new(found);
+        let mut index = NameIndex::new(found);
+        let nameless = |position: &usize| found[*position] == positional_name(*position, found.len());
+        (0..found.len()).filter(nameless).for_each(|position| index.insert_nameless(position));
         let positions: Vec<Option<usize>> = names.iter().map(|name| index.find(name)).collect();
         match positions.iter().position(Option::is_none) {
             Some(column) if self.options.union_by_name != Some(true) => {

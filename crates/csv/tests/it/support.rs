@@ -58,7 +58,7 @@ pub fn read_files(files: &[&[u8]], options: &CsvOptions) -> Result<Table, Decode
         .zip(&names)
         .map(|(bytes, name)| Sample { name, bytes: &bytes[..bytes.len().min(4096)], complete: bytes.len() <= 4096 })
         .collect();
-    let Detection { format, reasons } = detect(&samples, options)?;
+    let Detection { format, reasons, .. } = detect(&samples, options)?;
     read_as(files, format, reasons, options, usize::MAX)
 }
 

@@ -105,7 +105,9 @@ fn reader(bytes: &[u8], options: &CsvOptions, seed: usize) -> u64 {
 
 /// Numbers are those of the text.
 fn exact(bytes: &[u8], format: &TableFormat, options: &CsvOptions, batches: &[RecordBatch], whole: &Reading) {
-    if format.columns.iter().any(|column| column.declared) || options.thousands.is_some() {
+    // A line with a detected comment mark may be a row where the first column is text.
+    let marked = format.dialect.comment_detected;
+    if marked || format.columns.iter().any(|column| column.declared) || options.thousands.is_some() {
         return;
     }
     let mut text = format.clone();
@@ -176,6 +178,7 @@ fn read(
     }
     batches.extend(std::iter::from_fn(|| decoder.next_batch()));
     rejects.extend(decoder.take_rejects());
+    rejects.sort_by_key(|reject| reject.byte_offset);
     let rows = batches.iter().flat_map(rows_of).collect();
     Ok((batches, Reading { rows, rejects, counts: decoder.counts() }))
 }
@@ -211,6 +214,7 @@ fn read_ranges(bytes: &[u8], format: &TableFormat, options: &CsvOptions, cuts: [
         rejects.extend(found.into_iter().map(|reject| (reject.line + seam.lines(), reject.byte_offset)));
         seam.join(&decoder);
     }
+    rejects.sort_by_key(|(_, offset)| *offset);
     Some((rows, rejects))
 }
 

@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
@@ -29,6 +30,8 @@ use super::files::TableFile;
 pub(crate) const CHUNK: u64 = 4 << 20;
 /// Range requests in flight per file.
 const AHEAD: usize = 6;
+/// Batches of one file that wait until the files before it are through.
+const WAITING: usize = 8;
 /// Ranges that make reading them at the same time worth it.
 const WORTH: u64 = 3;
 /// The start of a file that every range of it is given, with the header.
@@ -46,7 +49,7 @@ pub(crate) struct CsvTable {
     pub(crate) counters: Arc<ScanCounters>,
 }
 
-/// Some files of a CSV table, read one after the other.
+/// The files of a CSV table, whose rows come in the order of the files.
 #[derive(Debug)]
 pub(crate) struct CsvPartition {
     pub(crate) table: Arc<CsvTable>,
@@ -57,8 +60,8 @@ pub(crate) struct CsvPartition {
     pub(crate) outputs: Vec<OutputColumn>,
     pub(crate) schema: SchemaRef,
     pub(crate) batch_rows: usize,
-    /// Ranges of one file that are read at the same time.
-    pub(crate) parallel: usize,
+    /// Files that are read at the same time, if they are short.
+    pub(crate) ahead: usize,
 }
 
 /// Where an output column comes from.
@@ -87,20 +90,34 @@ fn for_each_file(
     builder: &mut datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder,
 ) {
     let sender = builder.tx();
-    let scan = FileScan::new(
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let scan = Arc::new(FileScan::new(
         Arc::clone(&partition.table),
         partition.columns.clone(),
         partition.outputs.clone(),
         Arc::clone(&partition.schema),
         partition.batch_rows,
-        partition.parallel,
-    );
+        cores,
+    ));
     let files = partition.files.clone();
+    // Long files are read in ranges at the same time, so that few of them keep all cores busy and memory stays bounded.
+    let long = files.iter().any(|file| file.meta.size > WORTH * CHUNK);
+    let ahead = if long { partition.ahead.min(2) } else { partition.ahead };
     builder.spawn(async move {
-        for file in &files {
-            if !scan.read(file, &sender).await? {
-                break;
+        let reading = futures::stream::iter(files).map(|file| {
+            let (batches, received) = tokio::sync::mpsc::channel(WAITING);
+            let scan = Arc::clone(&scan);
+            let task = SpawnedTask::spawn(async move { scan.read(&file, &batches).await });
+            std::future::ready((received, task))
+        });
+        let mut reading = std::pin::pin!(reading.buffered(ahead.max(1)));
+        while let Some((mut batches, task)) = reading.next().await {
+            while let Some(batch) = batches.recv().await {
+                if sender.send(batch).await.is_err() {
+                    return Ok(());
+                }
             }
+            task.join().await.map_err(|error| DataFusionError::External(Box::new(error)))??;
         }
         Ok(())
     });

@@ -12,6 +12,9 @@ use super::syntax::{self, dialect::Duck};
 /// How deeply expressions and sub-queries may nest.
 const RECURSION_LIMIT: usize = 128;
 
+/// The stack on which the parser goes that deep.
+const STACK: usize = 64 << 20;
+
 /// Parses one SELECT. Everything that writes, configures or names another statement is refused.
 ///
 /// # Errors
@@ -19,10 +22,9 @@ const RECURSION_LIMIT: usize = 128;
 pub fn parse(sql: &str) -> Result<Box<Query>> {
     let statements = syntax::tokenize(sql)
         .and_then(|tokens| {
-            Parser::new(&Duck)
-                .with_recursion_limit(RECURSION_LIMIT)
-                .with_tokens_with_locations(tokens)
-                .parse_statements()
+            let mut parser =
+                Parser::new(&Duck).with_recursion_limit(RECURSION_LIMIT).with_tokens_with_locations(tokens);
+            stacker::grow(STACK, || parser.parse_statements())
         })
         .map_err(|error| syntax_error(sql, &error))?;
     let mut statements = statements.into_iter();

@@ -33,11 +33,15 @@ pub struct Reference {
 /// An argument of a reader function that is no literal, and functions that read what is no table.
 pub fn replace_references(query: &mut Query, mut name_of: impl FnMut(Reference) -> String) -> Result<()> {
     let mut replacer = Replacer { name_of: &mut name_of };
-    match query.visit(&mut replacer) {
+    // Statements are walked by recursion, however deep they are.
+    match stacker::grow(STACK, || query.visit(&mut replacer)) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
 }
+
+/// The stack on which a statement is walked.
+const STACK: usize = 64 << 20;
 
 struct Replacer<'a> {
     name_of: &'a mut dyn FnMut(Reference) -> String,
@@ -254,6 +258,17 @@ mod tests {
             Json::Object(found[0].options.clone()),
             serde_json::json!({"delim": ";", "header": true, "skip": 2, "columns": {"id": "BIGINT"}, "types": {"id": "BIGINT"}})
         );
+    }
+
+    #[test]
+    fn structs_are_maps() {
+        let (found, _) = references("FROM read_csv('a.csv', columns = STRUCT_PACK(b := 'INT', a := 'VARCHAR'))");
+        assert_eq!(
+            Json::Object(found[0].options.clone()),
+            serde_json::json!({"columns": {"b": "INT", "a": "VARCHAR"}})
+        );
+        let (found, _) = references("FROM sniff_csv('a.csv')");
+        assert!(found[0].sniff);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -49,11 +50,13 @@ pub struct Limits {
     pub temp_dir: Option<PathBuf>,
     /// Rows of a record batch.
     pub batch_rows: usize,
+    /// How long to wait for the next rows of a statement.
+    pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory_bytes: 1 << 30, temp_dir: None, batch_rows: 8192 }
+        Self { memory_bytes: 1 << 30, temp_dir: None, batch_rows: 8192, patience: Duration::from_secs(3600) }
     }
 }
 
@@ -169,6 +172,7 @@ impl Session {
             stores: Arc::clone(&self.stores),
             shown,
             physical: Mutex::new(None),
+            patience: self.limits.patience,
         })
     }
 
@@ -188,7 +192,7 @@ impl Session {
         let mut pivots = Vec::new();
         loop {
             let surroundings = Surroundings { sql, state: &state, tables: &scans, shown, pivots: &pivots };
-            let plan = match bind::bind(query.clone(), &surroundings)? {
+            let plan = match bind::bind(query, &surroundings)? {
                 Bound::Plan(plan) => {
                     read_only().verify_plan(&plan).map_err(|error| failed(&error))?;
                     return Ok(Ok(*plan));
@@ -286,7 +290,7 @@ impl Session {
         let tables = scans_of(tables).map_err(failed)?;
         let surroundings = Surroundings { sql: "", state: &state, tables: &tables, shown: &[], pivots: &[] };
         // What has to be looked up first would be looked up in the first files alone.
-        let Bound::Plan(plan) = bind::bind(query.clone(), &surroundings)? else { return Ok(()) };
+        let Bound::Plan(plan) = bind::bind(query, &surroundings)? else { return Ok(()) };
         let scans = prune::scan_filters(&state.optimize(&plan).map_err(failed)?).map_err(failed)?;
         for (index, files) in listed.iter_mut().enumerate() {
             let name = table_name(index);
@@ -392,6 +396,12 @@ fn rows_of(batches: &[RecordBatch]) -> datafusion::error::Result<Vec<Vec<ScalarV
     Ok(rows)
 }
 
+fn too_long(patience: Duration) -> Error {
+    let seconds = patience.as_secs();
+    Error::new(tapline_core::codes::SQL_011, format!("running the SQL: no rows came within {seconds} seconds"))
+        .hint("a recursive query may have no end; read fewer rows, or split the model")
+}
+
 fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
@@ -457,6 +467,7 @@ pub struct Query {
     stores: Arc<Stores>,
     shown: Vec<(String, String)>,
     physical: Mutex<Option<Arc<dyn ExecutionPlan>>>,
+    patience: Duration,
 }
 
 /// Whether a plan's rows come in an order that the statement asks for.
@@ -620,11 +631,24 @@ impl Query {
             execute_stream(plan, tasks)
         };
         let stream = executed.await.map_err(|error| from_datafusion(&error, "running the SQL", &shown))?;
-        Ok(Box::pin(stream.map(move |batch| {
-            batch.map_err(|error| match find::<Widened>(&error) {
-                Some(widened) => StreamError::Widened(Box::new(widened.clone())),
-                None => StreamError::Failed(from_datafusion(&error, "running the SQL", &shown)),
-            })
+        let patience = self.patience;
+        Ok(Box::pin(futures::stream::unfold(Some(stream), move |stream| {
+            let shown = shown.clone();
+            async move {
+                let mut stream = stream?;
+                match tokio::time::timeout(patience, stream.next()).await {
+                    Ok(Some(Ok(batch))) => Some((Ok(batch), Some(stream))),
+                    Ok(Some(Err(error))) => {
+                        let error = match find::<Widened>(&error) {
+                            Some(widened) => StreamError::Widened(Box::new(widened.clone())),
+                            None => StreamError::Failed(from_datafusion(&error, "running the SQL", &shown)),
+                        };
+                        Some((Err(error), Some(stream)))
+                    }
+                    Ok(None) => None,
+                    Err(_) => Some((Err(StreamError::Failed(too_long(patience))), None)),
+                }
+            }
         })))
     }
 

@@ -230,24 +230,17 @@ impl FileTable {
             options: options.clone(),
             counters: Arc::clone(&self.counters),
         });
-        let groups = distribute(&self.files.files, state.config().target_partitions());
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let parallel = cores.div_ceil(groups.len());
-        let streams = groups
-            .into_iter()
-            .map(|files| {
-                Arc::new(CsvPartition {
-                    table: Arc::clone(&table),
-                    files,
-                    columns: columns.clone(),
-                    outputs: outputs.clone(),
-                    schema: Arc::clone(&schema),
-                    batch_rows: state.config().batch_size(),
-                    parallel,
-                }) as _
-            })
-            .collect();
-        Ok(Arc::new(StreamingTableExec::try_new(schema, streams, None, None, false, None)?))
+        // One stream, so that rows come in the order of the files; what is read at the same time is the stream's own business.
+        let stream = CsvPartition {
+            table,
+            files: self.files.files.clone(),
+            columns,
+            outputs,
+            schema: Arc::clone(&schema),
+            batch_rows: state.config().batch_size(),
+            ahead: state.config().target_partitions(),
+        };
+        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![Arc::new(stream)], None, None, false, None)?))
     }
 
     fn scan_ndjson(
@@ -570,7 +563,8 @@ async fn detect(files: &TableFiles, options: &CsvOptions) -> Result<(TableFormat
     let samples: Vec<Sample<'_>> =
         samples.iter().map(|(file, bytes, complete)| Sample { name: &file.url, bytes, complete: *complete }).collect();
     let detection = tapline_csv::detect(&samples, options).map_err(csv_error)?;
-    let settled = samples.len() == files.files.len() && samples.iter().all(|sample| sample.complete);
+    let settled =
+        detection.all_rows && samples.len() == files.files.len() && samples.iter().all(|sample| sample.complete);
     Ok((detection.format, detection.reasons, settled))
 }
 

@@ -2,11 +2,13 @@
 //! Not here: the functions themselves.
 //! Called while expressions are bound.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
     FunctionArgumentClause, FunctionArguments, Ident, Interval, LambdaFunction, OneOrManyWithParens, OrderByExpr,
-    Value, ValueWithSpan, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
+    Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
 };
 use tapline_core::{Error, Result, codes};
 
@@ -72,7 +74,10 @@ impl Binder<'_> {
         let plain = |expr: Expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
         match argument {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))) if lambdas => {
-                bound.push(plain(self.lambda(lambda, names, env)?));
+                bound.push(plain(typed(self.lambda(lambda, names, env)?)));
+            }
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if lambdas => {
+                bound.push(plain(typed(self.expr(expr, names, env)?)));
             }
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => bound.push(plain(self.expr(expr, names, env)?)),
             FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), operator: FunctionArgOperator::Equals } => {
@@ -227,6 +232,25 @@ impl Binder<'_> {
         }
         Ok((spec, excluded))
     }
+}
+
+/// An expression whose whole numbers say their type: that of a lambda's parameter is settled before literals get theirs.
+fn typed(mut expr: Expr) -> Expr {
+    struct Typed;
+    impl VisitorMut for Typed {
+        type Break = ();
+
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) = expr
+                && text.parse::<i32>().is_ok()
+            {
+                *expr = ast::cast(expr.clone(), "INTEGER");
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let _: ControlFlow<()> = expr.visit(&mut Typed);
+    expr
 }
 
 /// Names of windows are told apart without regard to case.

@@ -44,12 +44,15 @@ pub(super) struct Engine<'a> {
     state: &'a SessionState,
     relations: Arc<Relations>,
     planners: Vec<Arc<dyn RelationPlanner>>,
+    expr_planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
 impl<'a> Engine<'a> {
     pub(super) fn new(state: &'a SessionState) -> Self {
         let relations = Arc::new(Relations::default());
-        Self { state, planners: vec![Arc::clone(&relations) as _], relations }
+        let mut expr_planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(crate::sql::semantics::Comparisons)];
+        expr_planners.extend(state.expr_planners().iter().cloned());
+        Self { state, planners: vec![Arc::clone(&relations) as _], relations, expr_planners }
     }
 
     pub(super) fn state(&self) -> &SessionState {
@@ -158,7 +161,7 @@ impl ContextProvider for Engine<'_> {
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        self.state.expr_planners()
+        &self.expr_planners
     }
 
     fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::logical_expr::{Expr as EngineExpr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast::{Expr, LimitClause};
 use tapline_core::{Error, Result, codes};
@@ -57,13 +57,31 @@ impl Binder<'_> {
         let double = |name: &str| cast(column(name), DataType::Float64);
         let last = datafusion::functions::expr_fn::floor(double(&total) * lit(percent) / lit(100.0)) + lit(skip as f64);
         let within = double(&number).gt(lit(skip as f64)).and(double(&number).lt_eq(last));
+        let row = self.numbered(&plan)?;
         let plan = LogicalPlanBuilder::from(plan)
-            .window([row_number().alias(&number), all.alias(&total)])
+            .window([row.alias(&number)])
+            .and_then(|builder| builder.window([all.alias(&total)]))
             .and_then(|builder| builder.filter(within))
             .and_then(|builder| builder.sort([column(&number).sort(true, false)]))
             .and_then(|builder| builder.project(columns))
             .and_then(LogicalPlanBuilder::build);
         self.told(plan)
+    }
+
+    /// The number of each row of a plan, in the order that the plan gives its rows.
+    pub(super) fn numbered(&self, plan: &LogicalPlan) -> Result<EngineExpr> {
+        let sorted = match plan {
+            LogicalPlan::Sort(sort) => Some(sort),
+            LogicalPlan::Limit(limit) => match limit.input.as_ref() {
+                LogicalPlan::Sort(sort) => Some(sort),
+                _ => None,
+            },
+            _ => None,
+        };
+        match sorted {
+            Some(sort) => self.told(row_number().order_by(sort.expr.clone()).build()),
+            None => Ok(row_number()),
+        }
     }
 
     fn rows(&self, expr: Expr, clause: &str, env: &Env<'_>) -> Result<Option<usize>> {

@@ -78,7 +78,7 @@ pub(crate) enum Bound {
 ///
 /// # Errors
 /// `SQL-002` to `SQL-005` for names that nobody knows and what does not fit, `SQL-013` for what cannot be carried out.
-pub(crate) fn bind(query: Query, surroundings: &Surroundings<'_>) -> Result<Bound> {
+pub(crate) fn bind(query: &Query, surroundings: &Surroundings<'_>) -> Result<Bound> {
     stacker::grow(STACK, || {
         let binder = Binder {
             engine: Engine::new(surroundings.state),
@@ -87,7 +87,7 @@ pub(crate) fn bind(query: Query, surroundings: &Surroundings<'_>) -> Result<Boun
             pivots: Cell::new(0),
             wanted: RefCell::default(),
         };
-        let plan = binder.query(query, &Env::default()).and_then(|plan| binder.finished(plan));
+        let plan = binder.query(query.clone(), &Env::default()).and_then(|plan| binder.finished(plan));
         match (plan, binder.wanted.take()) {
             (_, Some(values)) => Ok(Bound::Values(Box::new(values))),
             (plan, None) => Ok(Bound::Plan(Box::new(plan?))),

@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Subscript,
-    UnaryOperator, Value, ValueWithSpan,
+    AccessExpr, BinaryOperator, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LambdaSyntax,
+    Subscript, TrimWhereField, UnaryOperator, Value, ValueWithSpan,
 };
 
 use super::ast;
@@ -88,6 +88,23 @@ fn text(expr: &Expr) -> String {
         Expr::Ceil { expr, .. } => format!("ceil({})", text(expr)),
         Expr::Floor { expr, .. } => format!("floor({})", text(expr)),
         Expr::Position { expr, r#in } => format!("main.\"position\"({}, {})", text(r#in), text(expr)),
+        Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
+            let name = match trim_where {
+                Some(TrimWhereField::Leading) => "ltrim",
+                Some(TrimWhereField::Trailing) => "rtrim",
+                _ => "\"trim\"",
+            };
+            let what = trim_what.as_deref().into_iter().chain(trim_characters.iter().flatten());
+            let what: String = what.map(|what| format!(", {}", text(what))).collect();
+            format!("main.{name}({}{what})", text(expr))
+        }
+        Expr::Lambda(lambda) => match lambda.syntax {
+            LambdaSyntax::Arrow => format!("({} -> {})", lambda.params, text(&lambda.body)),
+            LambdaSyntax::LambdaKeyword => {
+                let names: Vec<String> = lambda.params.iter().map(|parameter| parameter.name.value.clone()).collect();
+                format!("(lambda {}: {})", names.join(", "), text(&lambda.body))
+            }
+        },
         Expr::Substring { expr, substring_from, substring_for, .. } => {
             let bounds =
                 [substring_from, substring_for].into_iter().flatten().map(|bound| format!(", {}", text(bound)));
@@ -193,7 +210,16 @@ fn canonical(name: &str) -> String {
 
 /// Function names that are reserved words stand in quotes.
 fn quoted(name: &str) -> String {
-    const RESERVED: [&str; 12] = [
+    const RESERVED: [&str; 21] = [
+        "mode",
+        "first",
+        "last",
+        "year",
+        "month",
+        "day",
+        "hour",
+        "minute",
+        "second",
         "substring",
         "nullif",
         "map",

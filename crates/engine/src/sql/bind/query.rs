@@ -9,8 +9,8 @@ use datafusion::common::Column as EngineColumn;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr, OrderBy, OrderByKind,
-    Query, Select, SelectItem, SetExpr, Table, WildcardAdditionalOptions, With,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr, OrderBy, OrderByExpr,
+    OrderByKind, Query, Select, SelectItem, SetExpr, Table, WildcardAdditionalOptions, With,
 };
 use tapline_core::values::{TYPE_KEY, duckdb_type_name};
 use tapline_core::{Error, Result, codes};
@@ -110,14 +110,27 @@ impl Binder<'_> {
             return Err(unsupported(&format!("a query as the argument of {name}()")));
         }
         let inner = env.within(&names);
-        let plan = self.query(query, &inner)?;
+        let ordered = query.order_by.is_some();
+        let mut plan = self.query(query, &inner)?;
         let Some(field) = plan.schema().fields().first().map(|field| field.name().clone()) else {
             return Err(unsupported("ARRAY of no column"));
         };
+        let number = self.unique("number");
+        if ordered {
+            let row = self.numbered(&plan)?;
+            let numbered = LogicalPlanBuilder::from(plan).window([row.alias(&number)]);
+            plan = self.told(numbered.and_then(LogicalPlanBuilder::build))?;
+        }
         let relation = self.unique("array");
         let inner = inner.with_cte(&relation, plan);
         let mut select = select::all_of(ast::relation(&relation));
-        let list = ast::call("list", vec![Expr::Identifier(ast::ident(&field))]);
+        let argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(ast::ident(&field))));
+        let mut list = ast::function("list", vec![argument]);
+        if let (true, FunctionArguments::List(arguments)) = (ordered, &mut list.args) {
+            let number = OrderByExpr::from(ast::ident(&number));
+            arguments.clauses.push(FunctionArgumentClause::OrderBy(vec![number]));
+        }
+        let list = Expr::Function(list);
         select.projection =
             vec![ast::item(ast::call("coalesce", vec![list, ast::call("list_value", Vec::new())]), "array")];
         let plan = self.select(select, None, &inner)?;

@@ -62,7 +62,7 @@ impl Binder<'_> {
         left: LogicalPlan,
         right: LogicalPlan,
     ) -> datafusion::error::Result<LogicalPlan> {
-        let columns: Vec<EngineExpr> = left.schema().columns().into_iter().map(EngineExpr::Column).collect();
+        let width = left.schema().fields().len();
         let name = self.unique("copy");
         let numbered = |plan: LogicalPlan| {
             let all: Vec<EngineExpr> = plan.schema().columns().into_iter().map(EngineExpr::Column).collect();
@@ -74,6 +74,7 @@ impl Binder<'_> {
             SetOperator::Intersect => LogicalPlanBuilder::intersect(left, right, false)?,
             _ => LogicalPlanBuilder::except(left, right, false)?,
         };
+        let columns = plan.schema().columns().into_iter().take(width).map(EngineExpr::Column).collect::<Vec<_>>();
         LogicalPlanBuilder::from(plan).project(columns)?.build()
     }
 

@@ -5,7 +5,8 @@
 use arrow::datatypes::DataType;
 use datafusion::common::{Column as EngineColumn, UnnestOptions};
 use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlanBuilder};
-use datafusion::sql::sqlparser::ast::{Expr, Ident, TableAlias, Value, ValueWithSpan};
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Ident, TableAlias, Value, ValueWithSpan};
 use tapline_core::{Error, Result, codes};
 
 use super::expr::{Names, members};
@@ -74,6 +75,20 @@ impl Binder<'_> {
         if ordinality {
             let positions = ast::call("generate_series", vec![ast::number("1"), ast::call("len", vec![bound])]);
             lists.push((names.get(1).map_or_else(|| "ordinality".to_owned(), |name| name.value.clone()), positions));
+        }
+        if outer {
+            // An empty list gives no row, NULL gives one.
+            for (_, list) in &mut lists {
+                let length = ast::call("len", vec![list.clone()]);
+                let empty = ast::binary(length, BinaryOperator::Eq, ast::number("0"));
+                *list = Expr::Case {
+                    case_token: AttachedToken::empty(),
+                    end_token: AttachedToken::empty(),
+                    operand: None,
+                    conditions: vec![CaseWhen { condition: empty, result: ast::null() }],
+                    else_result: Some(Box::new(list.clone())),
+                };
+            }
         }
         let outer_schema = env.outer_schema();
         let mut exprs: Vec<EngineExpr> = left.schema().columns().into_iter().map(EngineExpr::Column).collect();

@@ -67,7 +67,15 @@ impl ScalarUDFImpl for Cast {
 
 /// A cast of an expression to a type.
 pub(crate) fn cast_to(expr: Expr, to: &DataType) -> Expr {
-    let name = tapline_core::values::duckdb_type_name(&types::plain(to.clone()));
+    cast_to_field(expr, &types::plain(to.clone()))
+}
+
+/// A cast of an expression to a field's type.
+pub(super) fn cast_to_field(expr: Expr, to: &Field) -> Expr {
+    let name = match (tapline_core::values::duckdb_type_name(to), to.data_type()) {
+        (_, DataType::FixedSizeBinary(16)) => "UUID".to_owned(),
+        (name, _) => name,
+    };
     let function = Arc::new(datafusion::logical_expr::ScalarUDF::new_from_impl(Cast::new(false)));
     Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr, datafusion::logical_expr::lit(name)]))
 }

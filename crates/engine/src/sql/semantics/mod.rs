@@ -4,8 +4,10 @@
 
 mod arithmetic;
 mod cast;
+mod compare;
 mod concat;
 mod convert;
+mod glob;
 mod intervals;
 mod nested;
 mod numbers;
@@ -17,6 +19,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 pub(crate) use cast::{cast_to, folded};
+pub(crate) use compare::Comparisons;
 pub(crate) use numbers::common_type;
 
 /// Makes the operators known to a session.
@@ -27,5 +30,6 @@ pub(crate) fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::new_from_impl(cast::Cast::new(false)));
     context.register_udf(ScalarUDF::new_from_impl(cast::Cast::new(true)));
     context.register_udf(ScalarUDF::new_from_impl(concat::Concat::default()));
+    context.register_udf(ScalarUDF::new_from_impl(glob::Glob::default()));
     context.register_udaf(AggregateUDF::new_from_impl(sum::Sum::default()));
 }

@@ -173,7 +173,10 @@ fn about(values: &ArrayRef, share: f64, descending: bool) -> Result<ScalarValue>
     if !is_continuous(values.data_type()) {
         return first(values, share, descending);
     }
-    let answer = between(values, share, descending)?;
+    let mut answer = between(values, share, descending)?;
+    if let ScalarValue::Float64(Some(number)) = answer {
+        answer = ScalarValue::Float64(Some(number.round()));
+    }
     Ok(answer.cast_to(values.data_type()).unwrap_or(first(values, share, descending)?))
 }
 
@@ -184,12 +187,12 @@ fn between(values: &ArrayRef, share: f64, descending: bool) -> Result<ScalarValu
     let (low, high, part) = (at(low), at(high), place - place.floor());
     let answer = between_type(values.data_type());
     let mix = |low: f64, high: f64| if low == high { low } else { low * (1.0 - part) + high * part };
-    let micros = |low: i64, high: i64| low + ((high - low) as f64 * part) as i64;
+    let micros = |low: i64, high: i64| low + ((high - low) as f64 * part).round() as i64;
     Ok(match &answer {
         DataType::Decimal128(precision, scale) => {
             let numbers = values.as_primitive::<Decimal128Type>();
             let (low, high) = (numbers.value(low), numbers.value(high));
-            let mixed = if low == high { low } else { mix(low as f64, high as f64) as i128 };
+            let mixed = low + ((high - low) as f64 * part) as i128;
             ScalarValue::Decimal128(Some(mixed), *precision, *scale)
         }
         DataType::Timestamp(_, zone) => {

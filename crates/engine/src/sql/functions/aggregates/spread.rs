@@ -186,11 +186,11 @@ impl Fold for Powers {
                 let fourth = part
                     * (fourths - 4.0 * cubes * sum * part + 6.0 * squares * sum * sum * part * part
                         - 3.0 * sum.powi(4) * part.powi(3));
-                let ratio = fourth / (second * second);
+                let squared = second * second;
                 if self.moment == Moment::Kurtosis {
-                    ratio - 3.0
+                    fourth / squared - 3.0
                 } else {
-                    (n - 1.0) * ((n + 1.0) * ratio - 3.0 * (n - 1.0)) / ((n - 2.0) * (n - 3.0))
+                    (n - 1.0) * ((n + 1.0) * fourth / squared - 3.0 * (n - 1.0)) / ((n - 2.0) * (n - 3.0))
                 }
             }
         };

@@ -66,6 +66,7 @@ impl fmt::Display for Structure {
         match self {
             Self::Type(name) => write!(formatter, "\"{name}\""),
             Self::Array(items) => write!(formatter, "[{items}]"),
+            Self::Object(members) if members.is_empty() => formatter.write_str("\"JSON\""),
             Self::Object(members) => {
                 formatter.write_char('{')?;
                 for (index, (name, structure)) in members.iter().enumerate() {

@@ -132,7 +132,7 @@ fn length(call: &Call<'_>) -> Result<ArrayRef> {
 fn coerce_extract(types: &[DataType]) -> Result<Vec<DataType>> {
     expect_arguments(types, 2..=2)?;
     Ok(match &types[0] {
-        DataType::Struct(_) if types[1].is_integer() => vec![types[0].clone(), DataType::Int64],
+        DataType::Struct(_) if types[1].is_integer() => types.to_vec(),
         DataType::Struct(_) => vec![types[0].clone(), DataType::Utf8],
         DataType::Map(entries, _) => match entries.data_type() {
             DataType::Struct(fields) => vec![types[0].clone(), fields[0].data_type().clone()],

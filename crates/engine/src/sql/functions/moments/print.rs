@@ -15,18 +15,18 @@ pub(super) fn functions() -> Vec<Function> {
         &["strftime"],
         "the moment as text in a format such as %Y-%m-%d",
         [
-            kernel!(|date: Date, format: Text| -> Text => print(start_of(date), None, format, false)),
-            kernel!(|moment: Moment, format: Text| -> Text => print(moment, None, format, false)),
-            kernel!(|moment: NanoMoment, format: Text| -> Text => print(moment.div_euclid(1000), Some(moment.rem_euclid(1000)), format, false)),
-            kernel!(|moment: ZonedMoment, format: Text| -> Text => print(moment, None, format, true)),
-            kernel!(|format: Text, date: Date| -> Text => print(start_of(date), None, format, false)),
-            kernel!(|format: Text, moment: Moment| -> Text => print(moment, None, format, false)),
-            kernel!(|format: Text, moment: ZonedMoment| -> Text => print(moment, None, format, true)),
+            kernel!(|date: Date, format: Text| -> Text => print(start_of(date), 0, format, false)),
+            kernel!(|moment: Moment, format: Text| -> Text => print(moment, 0, format, false)),
+            kernel!(|moment: NanoMoment, format: Text| -> Text => print(moment.div_euclid(1000), moment.rem_euclid(1000), format, false)),
+            kernel!(|moment: ZonedMoment, format: Text| -> Text => print(moment, 0, format, true)),
+            kernel!(|format: Text, date: Date| -> Text => print(start_of(date), 0, format, false)),
+            kernel!(|format: Text, moment: Moment| -> Text => print(moment, 0, format, false)),
+            kernel!(|format: Text, moment: ZonedMoment| -> Text => print(moment, 0, format, true)),
         ],
     )]
 }
 
-fn print(micros: i64, nanos: Option<i64>, format: &str, zoned: bool) -> Result<String> {
+fn print(micros: i64, nanos: i64, format: &str, zoned: bool) -> Result<String> {
     if is_infinite(micros) {
         return Ok(if micros > 0 { "infinity" } else { "-infinity" }.to_owned());
     }
@@ -70,10 +70,7 @@ fn print(micros: i64, nanos: Option<i64>, format: &str, zoned: bool) -> Result<S
             Some('S') => format!("{second:02}"),
             Some('f') => format!("{fraction:06}"),
             Some('g') => format!("{:03}", fraction / 1000),
-            Some('n') => match nanos {
-                Some(nanos) => format!("{:09}", fraction * 1000 + nanos),
-                None => format!("{fraction:06}"),
-            },
+            Some('n') => format!("{:09}", fraction * 1000 + nanos),
             Some('z') => "+00".to_owned(),
             Some('Z') => if zoned { UTC } else { "" }.to_owned(),
             Some('j') => format!("{day_of_year:03}"),

@@ -39,7 +39,8 @@ pub(super) fn functions() -> Vec<Function> {
             Plain {
                 coerce: |types| {
                     expect_arguments(types, 2..=2)?;
-                    let place = if types[1].is_integer() { DataType::Int64 } else { DataType::Utf8 };
+                    // A place stays a constant only if it is not cast.
+                    let place = if types[1].is_integer() { types[1].clone() } else { DataType::Utf8 };
                     Ok(vec![types[0].clone(), place])
                 },
                 result: extract_result,
@@ -52,7 +53,7 @@ pub(super) fn functions() -> Vec<Function> {
             Plain {
                 coerce: |types| {
                     expect_arguments(types, 2..=2)?;
-                    Ok(vec![types[0].clone(), DataType::Int64])
+                    Ok(types.to_vec())
                 },
                 result: extract_result,
                 run: extract,
@@ -273,8 +274,8 @@ pub(in crate::sql::functions) fn extract(call: &Call<'_>) -> Result<ArrayRef> {
     let index = match call.columns[1].as_string_opt::<i32>() {
         Some(names) => find(fields, names.value(0)),
         None => {
-            let places = call.columns[1].as_primitive::<arrow::datatypes::Int64Type>();
-            usize::try_from(places.value(0) - 1).ok()
+            let places = arrow::compute::cast(&call.columns[1], &DataType::Int64)?;
+            usize::try_from(places.as_primitive::<arrow::datatypes::Int64Type>().value(0) - 1).ok()
         }
     };
     let mut parts = parts(&call.columns[0]);

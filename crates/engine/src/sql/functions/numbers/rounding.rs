@@ -176,7 +176,9 @@ impl General for Rounding {
         if matches!(self, Self::Up | Self::Down) && number.is_integer() {
             number = DataType::Float64;
         }
-        Ok([number, DataType::Int64][..types.len()].to_vec())
+        // A number of places stays a constant only if it is not cast.
+        let places = types.get(1).map(|places| if places.is_integer() { places.clone() } else { DataType::Int64 });
+        Ok(std::iter::once(number).chain(places).collect())
     }
 
     fn result(&self, plan: &Plan<'_>) -> Result<Field> {
@@ -198,7 +200,8 @@ impl General for Rounding {
 
     fn run(&self, call: &Call<'_>) -> Result<ArrayRef> {
         let column = &call.columns[0];
-        let places = call.columns.get(1).map(|places| places.as_primitive::<Int64Type>());
+        let places = call.columns.get(1).map(|places| cast(places, &DataType::Int64)).transpose()?;
+        let places = places.as_ref().map(|places| places.as_primitive::<Int64Type>());
         let at = |row: usize| places.map_or(Some(0), |places| places.is_valid(row).then(|| places.value(row)));
         Ok(match column.data_type() {
             DataType::Float64 => {

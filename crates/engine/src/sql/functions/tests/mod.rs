@@ -13,11 +13,10 @@ use crate::sql::execute::{BatchVisitor, execute};
 use crate::sql::{Access, Limits, Session};
 
 /// The rows over which aggregates are tried.
-const ROWS: &str = "(SELECT * FROM (VALUES \
-    (1::INTEGER, 10::BIGINT, 1.5::DECIMAL(10,2), 2.5::DOUBLE, 'a', DATE '2024-01-01', true), \
-    (2, NULL, 2.25, 3.5, 'b', DATE '2024-01-03', false), (2, 30, NULL, 4.0, 'a', NULL, NULL), \
-    (4, 5, 7.75, NULL, NULL, DATE '2024-01-10', true), (5, 40, 1.0, 9.0, 'c', DATE '2024-02-01', true)) \
-    AS t(i, b, d, f, s, dt, bo)) AS rows";
+const ROWS: &str = "(SELECT i::INTEGER AS i, b::BIGINT AS b, d::DECIMAL(10,2) AS d, f::DOUBLE AS f, s, dt::DATE AS dt, bo FROM (VALUES \
+    (1, 10, 1.5, 2.5, 'a', DATE '2024-01-01', true), (2, NULL, 2.25, 3.5, 'b', DATE '2024-01-03', false), \
+    (2, 30, NULL, 4.0, 'a', NULL, NULL), (4, 5, 7.75, NULL, NULL, DATE '2024-01-10', true), \
+    (5, 40, 1.0, 9.0, 'c', DATE '2024-02-01', true)) AS t(i, b, d, f, s, dt, bo)) AS rows";
 
 /// The type and the text of a statement's only value.
 #[derive(Default)]

@@ -71,6 +71,11 @@ pub(super) fn functions() -> Vec<Function> {
             [kernel!(|text: Text| -> Text => escape(text))],
         ),
         typed(
+            &["~~~"],
+            "whether the text fits a pattern of GLOB",
+            [kernel!(|text: Text, pattern: Text| -> Truth => glob(text, pattern))],
+        ),
+        typed(
             &["like_escape"],
             "whether the text is LIKE a pattern with an escape character",
             [kernel!(|text: Text, pattern: Text, escape: Text| -> Truth => like(text, pattern, escape, false))],
@@ -184,6 +189,29 @@ fn escape(text: &str) -> String {
         escaped.push(character);
     }
     escaped
+}
+
+/// GLOB: `*` for anything, `?` for one character, `[a-z]` and `[!a-z]` for one of several.
+fn glob(text: &str, pattern: &str) -> Result<bool> {
+    let mut regex = String::from("\\A");
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '*' => regex.push_str(".*"),
+            '?' => regex.push('.'),
+            '[' => {
+                let class: String = characters.by_ref().take_while(|character| *character != ']').collect();
+                match class.strip_prefix('!') {
+                    Some(others) => regex.push_str(&format!("[^{others}]")),
+                    None => regex.push_str(&format!("[{class}]")),
+                }
+            }
+            '\\' => regex.push_str(&regex::escape(&characters.next().unwrap_or('\\').to_string())),
+            other => regex.push_str(&regex::escape(&other.to_string())),
+        }
+    }
+    regex.push_str("\\z");
+    Ok(compile(&regex, Options::parse("s", false)?)?.is_match(text))
 }
 
 fn like(text: &str, pattern: &str, escape: &str, any_case: bool) -> Result<bool> {

@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::sql::functions::toolkit::general::{Call, Plain, Plan, answer, as_they_are};
+use crate::sql::functions::toolkit::general::{Call, Plain, Plan, answer, as_they_are, expect_arguments};
 use crate::sql::functions::toolkit::lists::item_of;
 use crate::sql::functions::toolkit::typed::kernel;
 use crate::sql::functions::toolkit::types::*;
@@ -133,7 +133,14 @@ pub(super) fn functions() -> Vec<Function> {
         general(
             &["concat_ws"],
             "the arguments as text, joined by the first, without those that are NULL",
-            Plain { coerce: as_they_are, result: |_| Ok(answer(DataType::Utf8)), run: concat_ws },
+            Plain {
+                coerce: |types| {
+                    expect_arguments(types, 2..=usize::MAX)?;
+                    as_they_are(types)
+                },
+                result: |_| Ok(answer(DataType::Utf8)),
+                run: concat_ws,
+            },
         ),
     ]
 }
@@ -209,6 +216,7 @@ fn strip_accents(text: &str) -> String {
 }
 
 fn coerce_concat(types: &[DataType]) -> Result<Vec<DataType>> {
+    expect_arguments(types, 1..=usize::MAX)?;
     // Lists are joined as lists and blobs as blobs, everything else as text.
     if types.iter().any(|data_type| item_of(data_type).is_some()) {
         return crate::sql::functions::lists::coerce_same_lists(types);

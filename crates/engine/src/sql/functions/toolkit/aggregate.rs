@@ -86,7 +86,7 @@ pub(crate) struct Group<'a> {
     pub fields: &'a [FieldRef],
     /// What [`Aggregate::result`] said.
     pub result: &'a Field,
-    /// Whether the first argument is asked for in descending order (`WITHIN GROUP (ORDER BY x DESC)`).
+    /// Whether a descending order is asked for, for those that order the values themselves.
     pub descending: bool,
 }
 
@@ -407,7 +407,7 @@ impl Accumulator for Keeping {
             let valid = arrow::compute::is_not_null(&columns[0])?;
             columns = columns.iter().map(|column| filter(column, &valid)).collect::<Result<_, _>>()?;
         }
-        let descending = self.body.within_group() && orders.first().is_some_and(|order| order.descending);
+        let descending = orders.first().is_some_and(|order| order.descending);
         finish(self.body.as_ref(), &columns, &self.fields[..arguments], &self.result, descending)
     }
 

@@ -103,7 +103,7 @@ pub(crate) fn distance(from: &DataType, to: &DataType) -> Option<u32> {
             (Some(from_rank), Some(to_rank)) => {
                 let widens = to_rank > from_rank || (to_rank == from_rank && matches!(to, Int64));
                 let signs = from.is_signed_integer() && to.is_unsigned_integer();
-                (widens && !signs).then_some(2 + to_rank - from_rank)
+                (widens && !signs).then(|| 2 + to_rank - from_rank)
             }
             (Some(_), None) if *to == Float64 => Some(20),
             (Some(_), None) if *to == Float32 => Some(19),

@@ -12,7 +12,7 @@ use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
 use tapline_core::values::Column;
 
-use super::types::{Moment, Type, ZonedMoment};
+use crate::sql::semantics;
 
 /// Each value as DuckDB's cast to VARCHAR writes it.
 pub(crate) fn texts(field: &Field, array: &ArrayRef) -> Result<StringArray> {
@@ -85,18 +85,7 @@ pub(crate) fn retyped(field: &FieldRef, data_type: DataType) -> Field {
 /// The type that all the types can be cast to, as in DuckDB's CASE.
 pub(crate) fn common_type(types: &[DataType]) -> Option<DataType> {
     let known: Vec<DataType> = types.iter().filter(|data_type| !data_type.is_null()).cloned().collect();
-    match known.as_slice() {
-        [] => Some(DataType::Null),
-        [first, rest @ ..] if rest.iter().all(|other| other == first) => Some(first.clone()),
-        moments if moments.iter().all(is_moment) => {
-            let zoned = moments.iter().any(|data_type| matches!(data_type, DataType::Timestamp(_, Some(_))));
-            Some(if zoned { ZonedMoment::data_type() } else { Moment::data_type() })
-        }
-        _ => type_union_resolution(&known),
-    }
-}
-
-fn is_moment(data_type: &DataType) -> bool {
-    use arrow::datatypes::TimeUnit::Microsecond;
-    matches!(data_type, DataType::Date32 | DataType::Timestamp(Microsecond, _))
+    let Some((first, rest)) = known.split_first() else { return Some(DataType::Null) };
+    let together = rest.iter().try_fold(first.clone(), |so_far, other| semantics::common_type(&so_far, other));
+    together.or_else(|| type_union_resolution(&known))
 }
