@@ -263,7 +263,8 @@ fn frame_bounds(frame: &mut WindowFrame) {
     for bound in std::iter::once(&mut frame.start_bound).chain(frame.end_bound.as_mut()) {
         if let WindowFrameBound::Preceding(Some(expr)) | WindowFrameBound::Following(Some(expr)) = bound {
             while let Expr::Nested(inner) = expr.as_mut() {
-                *expr = Box::new(std::mem::replace(inner.as_mut(), ast::null()));
+                let bare = std::mem::replace(inner.as_mut(), ast::null());
+                **expr = bare;
             }
             if let Expr::Interval(Interval { value, leading_field: Some(unit), .. }) = expr.as_mut() {
                 while let Expr::Nested(inner) = value.as_mut() {
