@@ -51,7 +51,7 @@ fn keys_regions_and_buckets() {
         &good.replace(world.endpoint.url(), "http://127.0.0.1:1"),
         "connect",
         "S3-001",
-        &["endpoint", "port"],
+        &["127.0.0.1:1", "port"],
     );
     let nowhere = good.replace(world.endpoint.url(), "http://no-such-host.invalid");
     fails(&world, &nowhere, "resolve", "S3-001", &["no-such-host.invalid"]);

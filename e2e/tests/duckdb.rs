@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::harness::{Outcome, World, skip};
 
 /// How many of the conformance queries have DuckDB's answer.
-const REACHED: usize = 178;
-/// How many of those that must fail do so.
-const REFUSED: usize = 15;
+const REACHED: usize = 191;
+/// How many of those that must fail do so; the others name files by `{a,b}`, which is allowed here, and ragged lines, which
+/// are set aside and counted.
+const REFUSED: usize = 14;
 
 fn conformance(file: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance/queries"));

@@ -58,9 +58,9 @@ fn folders_are_columns_with_types() {
         gives(
             &world,
             &format!("SELECT id, month, year, year + 1 AS next FROM {files} WHERE id = 2"),
-            "id,month,year,next\n2,1,2024,2025\n",
+            "id,month,year,next\n2,01,2024,2025\n",
         );
-        gives(&world, &format!("SELECT * FROM {files} WHERE id = 3"), "id,month,year\n3,2,2024\n");
+        gives(&world, &format!("SELECT * FROM {files} WHERE id = 3"), "id,month,year\n3,02,2024\n");
     }
     let with =
         |options: &str| format!("SELECT * FROM read_csv('s3://lake/csv/**/*.csv', {options}) ORDER BY id LIMIT 1");

@@ -20,7 +20,7 @@ use arrow::datatypes::*;
 use arrow::error::ArrowError;
 
 pub use escape::{escape_csv, escape_json};
-pub use types::{TYPE_KEY, duckdb_type_name};
+pub use types::{TYPE_KEY, duckdb_type_name, identifier};
 
 use types::Tag;
 

@@ -120,8 +120,8 @@ fn members(fields: &Fields) -> String {
     fields.iter().map(|field| member(field)).collect::<Vec<_>>().join(", ")
 }
 
-/// A name, in double quotes where SQL needs them.
-fn identifier(name: &str) -> String {
+/// A name, in double quotes where DuckDB puts them: around every word that its grammar knows, too.
+pub fn identifier(name: &str) -> String {
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if plain && !name.starts_with(|first: char| first.is_ascii_digit()) && !is_keyword(name) {
         name.to_owned()

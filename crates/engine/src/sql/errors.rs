@@ -2,12 +2,15 @@
 //! Not here: syntax errors, which the parser reports with a position.
 //! Called by the session and by everyone who reads its streams.
 
+use std::collections::HashSet;
 use std::error::Error as StdError;
 
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use tapline_core::{Code, Error, codes};
 use tapline_csv::Widen;
+
+use super::functions::{Support, function_reference};
 
 /// A value did not fit the type that was inferred for its column; the scan starts again with a wider one.
 #[derive(Debug, Clone)]
@@ -107,9 +110,9 @@ pub(crate) fn from_datafusion(error: &DataFusionError, doing: &str, tables: &[(S
     let text = text.trim_end_matches('.').replace("datafusion.public.", "");
     let error = Error::new(code, format!("{doing}: {}", restore(&lower(&text))));
     match code.id {
-        "SQL-004" => match root.to_string().split_once("Did you mean '").and_then(|(_, rest)| rest.split_once('\'')) {
-            Some((name, _)) => error.hint(format!("did you mean `{name}`?")),
-            None => error.hint("see `tapline explain SQL-004`; functions have DuckDB's names"),
+        "SQL-004" => match similar_functions(&blamed_name(root).unwrap_or_default()).as_slice() {
+            [] => error.hint("see `tapline functions`; functions have DuckDB's names"),
+            names => error.hint(format!("did you mean {}?", names.join(" or "))),
         },
         "SQL-011" => error.hint("TRY_CAST gives NULL where a value does not fit; a WHERE leaves such rows out"),
         _ => error.hint("`tapline explain` says more about the code"),
@@ -129,9 +132,28 @@ pub(crate) fn blamed_name(error: &DataFusionError) -> Option<String> {
     Some(name.rsplit('.').next().unwrap_or(name).to_owned())
 }
 
+/// The functions whose names are most like one that there is not, three at most.
+fn similar_functions(name: &str) -> Vec<String> {
+    let name = name.to_lowercase();
+    let most = 1 + name.chars().count() / 4;
+    let mut near: Vec<(usize, usize, &str)> = function_reference()
+        .iter()
+        .filter(|function| function.support == Support::Supported)
+        // Of equally near ones the one that only lacks or adds letters was meant more likely.
+        .map(|function| {
+            let lengths = function.name.len().abs_diff(name.len());
+            (strsim::osa_distance(function.name, &name), usize::from(lengths == 0), function.name)
+        })
+        .filter(|(distance, ..)| *distance <= most)
+        .collect();
+    near.sort_unstable();
+    near.into_iter().take(3).map(|(.., name)| format!("`{name}`")).collect()
+}
+
 /// That a column does not exist, with those that do.
 pub(crate) fn column_not_found(doing: &str, name: &str, mut valid: Vec<String>) -> Error {
-    valid.dedup();
+    let mut seen = HashSet::new();
+    valid.retain(|name| seen.insert(name.clone()));
     let error = Error::new(codes::SQL_002, format!("{doing}: there is no column \"{name}\""));
     let near = valid
         .iter()

@@ -26,7 +26,7 @@ pub fn parse(sql: &str) -> Result<Box<Query>> {
                 Parser::new(&Duck).with_recursion_limit(RECURSION_LIMIT).with_tokens_with_locations(tokens);
             stacker::grow(STACK, || parser.parse_statements())
         })
-        .map_err(|error| syntax_error(sql, &error))?;
+        .map_err(|error| if is_other_statement(sql) { not_allowed(sql) } else { syntax_error(sql, &error) })?;
     let mut statements = statements.into_iter();
     let Some(statement) = statements.next() else {
         return Err(Error::new(codes::SQL_001, "the SQL is empty")
@@ -39,6 +39,40 @@ pub fn parse(sql: &str) -> Result<Box<Query>> {
         Statement::Query(query) if reads_only(&query.body) => Ok(query),
         other => Err(not_allowed(&other.to_string())),
     }
+}
+
+/// Whether a text begins as a statement that is no query, of those that the parser need not know.
+fn is_other_statement(sql: &str) -> bool {
+    const WORDS: [&str; 26] = [
+        "ALTER",
+        "ANALYZE",
+        "ATTACH",
+        "BEGIN",
+        "CALL",
+        "CHECKPOINT",
+        "COMMENT",
+        "COPY",
+        "CREATE",
+        "DELETE",
+        "DETACH",
+        "DROP",
+        "EXECUTE",
+        "EXPORT",
+        "IMPORT",
+        "INSERT",
+        "INSTALL",
+        "LOAD",
+        "MERGE",
+        "PRAGMA",
+        "PREPARE",
+        "RESET",
+        "SET",
+        "UPDATE",
+        "USE",
+        "VACUUM",
+    ];
+    let first = sql.split_whitespace().next().unwrap_or("").trim_end_matches(';');
+    WORDS.iter().any(|word| word.eq_ignore_ascii_case(first))
 }
 
 /// Whether a query's body is made of SELECT, VALUES and set operations alone.

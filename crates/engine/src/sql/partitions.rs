@@ -121,7 +121,8 @@ fn typed(texts: &[Option<&str>]) -> (DataType, Vec<ScalarValue>) {
     if !texts.iter().any(Option::is_some) {
         return as_texts(texts);
     }
-    if let Some(numbers) = all(texts, |text| text.parse::<i64>().ok()) {
+    // A number that would lose its leading zeros is a text.
+    if let Some(numbers) = all(texts, |text| text.parse::<i64>().ok().filter(|number| number.to_string() == text)) {
         return (DataType::Int64, numbers.into_iter().map(ScalarValue::Int64).collect());
     }
     let date = |text: &str| {

@@ -9,6 +9,8 @@ use datafusion::sql::sqlparser::ast::{
     Subscript, TrimWhereField, UnaryOperator, Value, ValueWithSpan,
 };
 
+use tapline_core::values::identifier;
+
 use super::ast;
 use super::expr::type_text;
 
@@ -16,6 +18,8 @@ use super::expr::type_text;
 pub(super) fn output_name(expr: &Expr) -> String {
     match expr {
         Expr::Nested(inner) => output_name(inner),
+        Expr::Identifier(name) => name.value.clone(),
+        Expr::CompoundIdentifier(parts) => parts.last().map_or_else(String::new, |part| part.value.clone()),
         Expr::CompoundFieldAccess { root, access_chain } => {
             let named = matches!(root.as_ref(), Expr::Identifier(_) | Expr::CompoundIdentifier(_));
             match access_chain.last() {
@@ -34,8 +38,8 @@ pub(super) fn output_name(expr: &Expr) -> String {
 fn text(expr: &Expr) -> String {
     let list = |exprs: &[Expr]| exprs.iter().map(text).collect::<Vec<_>>().join(", ");
     match expr {
-        Expr::Identifier(name) => name.value.clone(),
-        Expr::CompoundIdentifier(parts) => parts.last().map_or_else(String::new, |part| part.value.clone()),
+        Expr::Identifier(name) => identifier(&name.value),
+        Expr::CompoundIdentifier(parts) => parts.last().map_or_else(String::new, |part| identifier(&part.value)),
         Expr::Nested(inner) => text(inner),
         Expr::Value(ValueWithSpan { value, .. }) => match value {
             Value::Boolean(true) => "CAST('t' AS BOOLEAN)".to_owned(),
@@ -188,7 +192,11 @@ fn text(expr: &Expr) -> String {
 fn number_text(number: &str) -> String {
     let digits = number.replace('_', "");
     match digits.parse::<f64>() {
-        Ok(value) if digits.contains(['e', 'E']) && value.abs() < 1e16 => format!("{value:?}"),
+        Ok(value) if digits.contains(['e', 'E']) => {
+            let shown = format!("{value:?}");
+            // An exponent has its sign.
+            if shown.contains("e-") { shown } else { shown.replace('e', "e+") }
+        }
         _ => digits.trim_end_matches('.').to_owned(),
     }
 }
@@ -208,32 +216,15 @@ fn canonical(name: &str) -> String {
     }
 }
 
-/// Function names that are reserved words stand in quotes.
+/// A function's name as it stands before its arguments.
 fn quoted(name: &str) -> String {
-    const RESERVED: [&str; 21] = [
-        "mode",
-        "first",
-        "last",
-        "year",
-        "month",
-        "day",
-        "hour",
-        "minute",
-        "second",
-        "substring",
-        "nullif",
-        "map",
-        "row",
-        "position",
-        "left",
-        "right",
-        "trim",
-        "replace",
-        "overlay",
-        "values",
-        "set",
-    ];
-    if RESERVED.contains(&name) { format!("\"{name}\"") } else { name.to_owned() }
+    match name {
+        // What the grammar has a form of its own for.
+        "overlay" | "position" | "row" | "substring" | "trim" => format!("main.\"{name}\""),
+        // No functions to DuckDB, but operators.
+        "COALESCE" | "GROUPING" => name.to_owned(),
+        name => identifier(name),
+    }
 }
 
 /// Gives every name but the first of its kind a number, as DuckDB does for the columns of a query in FROM.
