@@ -156,7 +156,7 @@ pub(crate) async fn resolve(
             codes::S3_009,
             format!("{} is outside the source: its files are below {}", local_patterns[0], source.url()),
         )
-        .hint(format!("name a file as '{}/…'", source.url()))),
+        .hint(format!("name a file as '{}/…'", source.url().trim_end_matches('/')))),
         _ => Err(Error::new(codes::S3_009, "one table cannot mix files in S3 with local ones")),
     }
 }

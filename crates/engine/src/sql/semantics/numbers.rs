@@ -203,7 +203,7 @@ fn rows<T: ArrowPrimitiveType>(
         let (one, other) = (left.value(row), right.value(row));
         match compute(one, other) {
             Some(answer) => answers.push(answer),
-            None => return exec_err!("Overflow in {} of {type_name} ('{one:?}' and '{other:?}')!", operator.noun()),
+            None => return exec_err!("Overflow in {} of {type_name}!", operator.noun()),
         }
     }
     Ok(answers.into_iter().collect())
