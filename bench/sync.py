@@ -3,7 +3,8 @@
 
 `cargo xtask bench sync [ROWS] [ROUNDS]` (10 million, 3). Beside it: the plan of the second run, which reads, hashes and
 compares everything and writes nothing, and DuckDB hashing the same file from the local disk, where Python has it.
-Says how much memory each took and how many bytes of snapshot a row takes, and compares what arrived with the file.
+Says how much memory each took and how many bytes of snapshot a row takes, and checks how many rows have arrived and the
+sum of their keys.
 """
 
 import json

@@ -38,8 +38,8 @@ class Measured:
 
 
 def build_endpoint():
-    """The program that serves a folder as a bucket, built as the release is."""
-    subprocess.run(["cargo", "build", "--release", "-p", "tapline-endpoint", "--example", "serve"], cwd=ROOT, check=True)
+    """The program that serves a folder as a bucket, built with the features of the whole workspace, as the release is."""
+    subprocess.run(["cargo", "build", "--release", "--workspace", "--example", "serve"], cwd=ROOT, check=True)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return target / "release/examples/serve"
 

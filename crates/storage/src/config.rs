@@ -55,6 +55,14 @@ impl S3SourceConfig {
     }
 }
 
+impl S3SourceConfig {
+    /// Whether the bucket stands in the path of an address, as the settings or the endpoint's custom have it.
+    pub(crate) fn is_path_style(&self) -> bool {
+        // The certificate of *.s3.amazonaws.com does not cover a bucket with dots in its name.
+        self.path_style.unwrap_or(self.endpoint.is_some() || self.bucket.contains('.'))
+    }
+}
+
 impl<'de> Deserialize<'de> for S3SourceConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         S3SourceKeys::deserialize(deserializer)?.settle().map_err(serde::de::Error::custom)

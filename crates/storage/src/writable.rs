@@ -20,11 +20,10 @@ impl S3Source {
     pub async fn writable(&self) -> Result<Arc<dyn ObjectStore>> {
         let config = self.config();
         let region = self.region().await?;
-        let path_style = config.path_style.unwrap_or(config.endpoint.is_some() || config.bucket.contains('.'));
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&config.bucket)
             .with_region(region)
-            .with_virtual_hosted_style_request(!path_style)
+            .with_virtual_hosted_style_request(!config.is_path_style())
             .with_allow_http(true)
             .with_skip_signature(self.is_anonymous())
             .with_credentials(Arc::new(Signer(self.clone())));
@@ -32,7 +31,9 @@ impl S3Source {
             builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
         }
         let store = builder.build().map_err(|error| {
-            Error::new(codes::CONF_005, format!("preparing to write to s3://{}", config.bucket)).because(error)
+            Error::new(codes::CONF_005, format!("preparing to write to s3://{}", config.bucket))
+                .because(error)
+                .hint("check the bucket's name, and the endpoint where one is set")
         })?;
         Ok(Arc::new(store))
     }

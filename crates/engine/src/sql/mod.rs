@@ -4,6 +4,7 @@
 
 mod bind;
 pub(crate) mod counters;
+mod csv_detect;
 pub(crate) mod csv_ranges;
 pub(crate) mod csv_scan;
 pub(crate) mod errors;

@@ -303,7 +303,7 @@ impl Session {
 
     /// What is detected in a CSV file, as a table of one row.
     async fn sniff(&self, reference: &Reference, files: &TableFiles) -> Result<Arc<dyn TableProvider>> {
-        let batch = super::table::sniff(files, &self.source_options(), &reference.options).await?;
+        let batch = super::csv_detect::sniff(files, &self.source_options(), &reference.options).await?;
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
         Ok(Arc::new(table.map_err(|error| from_datafusion(&error, "planning the SQL", &[]))?))
     }

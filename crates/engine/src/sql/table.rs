@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use ::parquet::arrow::RowNumber;
-use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session as CatalogSession, TableProvider};
@@ -24,14 +23,13 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
 use tapline_core::{Error, Result, codes};
-use tapline_csv::{Compression, CsvOptions, Sample, TableFormat};
+use tapline_csv::{CsvOptions, TableFormat};
 use tapline_storage::FileFormat;
 
 use super::counters::ScanCounters;
-use super::csv_scan::{CsvPartition, CsvTable, OutputColumn, csv_error};
-use super::errors::from_datafusion;
+use super::csv_detect::{detect, keep_types};
+use super::csv_scan::{CsvPartition, CsvTable, OutputColumn};
 use super::files::{TableFile, TableFiles};
 use super::guard::GuardedExec;
 use super::ndjson_scan::{self, NdjsonPartition, NdjsonTable};
@@ -40,12 +38,8 @@ use super::prune::decided_by;
 use super::reader_options::{FILE_ROW_NUMBER, FILENAME, ReaderOptions};
 use super::unite::unite;
 
-/// Bytes of a CSV file that detection looks at.
-const SAMPLE_BYTES: u64 = 1 << 20;
-/// Files of a CSV table that detection looks at.
-const SAMPLED_FILES: usize = 32;
 /// Requests in flight while footers and samples are fetched.
-const CONCURRENCY: usize = 16;
+pub(super) const CONCURRENCY: usize = 16;
 
 /// How the files of a table are read.
 #[derive(Debug, Clone)]
@@ -501,71 +495,6 @@ fn single_format(files: &TableFiles) -> Result<FileFormat> {
         )
         .hint("name the files of one type with a pattern such as *.csv")),
     }
-}
-
-/// Gives columns the types that they had in an earlier run. A value that no longer fits shows while it is read.
-fn keep_types(format: &mut TableFormat, earlier: &TableFormat) {
-    for column in &mut format.columns {
-        if let Some(known) = earlier.columns.iter().find(|known| known.name == column.name) {
-            column.data_type = known.data_type;
-            column.format.clone_from(&known.format);
-        }
-    }
-}
-
-/// The decompressed start of a CSV file, and whether that is all of it.
-async fn sample(files: &TableFiles, file: &TableFile, options: &CsvOptions) -> Result<(Vec<u8>, bool)> {
-    let bytes = if file.meta.size == 0 {
-        bytes::Bytes::new()
-    } else {
-        let range = 0..file.meta.size.min(SAMPLE_BYTES);
-        files.store.get_range(&file.meta.location, range).await.map_err(|error| {
-            let error = datafusion::error::DataFusionError::ObjectStore(Box::new(error));
-            from_datafusion(&error, &format!("reading {}", file.url), &[])
-        })?
-    };
-    let whole = bytes.len() as u64 == file.meta.size;
-    let compression = Compression::resolve(options, &file.url, &bytes);
-    let text = compression
-        .decompress_prefix(&bytes, SAMPLE_BYTES as usize)
-        .map_err(|error| csv_error(error).context(format!("reading {}", file.url)))?;
-    let complete = whole && (compression == Compression::None || text.len() < SAMPLE_BYTES as usize);
-    Ok((text, complete))
-}
-
-/// What is detected in the first of the files, as `sniff_csv` tells it.
-pub(crate) async fn sniff(
-    files: &TableFiles,
-    options: &CsvOptions,
-    arguments: &serde_json::Map<String, serde_json::Value>,
-) -> Result<RecordBatch> {
-    let Some(file) = files.files.first() else {
-        return Err(Error::new(codes::S3_007, "sniff_csv() needs a file"));
-    };
-    let (bytes, complete) = sample(files, file, options).await?;
-    let sample = Sample { name: &file.url, bytes: &bytes, complete };
-    tapline_csv::sniff(&file.url, sample, options, arguments).map_err(csv_error)
-}
-
-/// Dialect and types from samples of the files, and whether the samples are all there is.
-async fn detect(files: &TableFiles, options: &CsvOptions) -> Result<(TableFormat, Vec<String>, bool)> {
-    // Any file may have a column that the others lack.
-    let step = if options.union_by_name == Some(true) { 1 } else { files.files.len().div_ceil(SAMPLED_FILES).max(1) };
-    let chosen: Vec<&TableFile> = files.files.iter().step_by(step).collect();
-    let samples: Vec<(&TableFile, Vec<u8>, bool)> = futures::stream::iter(chosen)
-        .map(|file| async move {
-            let (text, complete) = sample(files, file, options).await?;
-            Ok::<_, Error>((file, text, complete))
-        })
-        .buffered(CONCURRENCY)
-        .try_collect()
-        .await?;
-    let samples: Vec<Sample<'_>> =
-        samples.iter().map(|(file, bytes, complete)| Sample { name: &file.url, bytes, complete: *complete }).collect();
-    let detection = tapline_csv::detect(&samples, options).map_err(csv_error)?;
-    let settled =
-        detection.all_rows && samples.len() == files.files.len() && samples.iter().all(|sample| sample.complete);
-    Ok((detection.format, detection.reasons, settled))
 }
 
 #[cfg(test)]

@@ -24,9 +24,7 @@ pub(crate) struct Address {
 
 impl Address {
     pub fn new(config: &S3SourceConfig) -> Self {
-        // The certificate of *.s3.amazonaws.com does not cover a bucket with dots in its name.
-        let path_style = config.path_style.unwrap_or(config.endpoint.is_some() || config.bucket.contains('.'));
-        Self { bucket: config.bucket.clone(), endpoint: config.endpoint.clone(), path_style }
+        Self { bucket: config.bucket.clone(), endpoint: config.endpoint.clone(), path_style: config.is_path_style() }
     }
 
     pub fn bucket(&self) -> &str {

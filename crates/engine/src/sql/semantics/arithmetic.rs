@@ -211,12 +211,7 @@ impl ScalarUDFImpl for Arithmetic {
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = arguments.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
-        let rows = if constant { 1 } else { arguments.number_rows };
-        let columns = arguments
-            .args
-            .iter()
-            .map(|argument| argument.clone().into_array(rows))
-            .collect::<Result<Vec<ArrayRef>>>()?;
+        let columns = ColumnarValue::values_to_arrays(&arguments.args)?;
         let answer = match columns.as_slice() {
             [only] => self.unary(only)?,
             [left, right] => self.binary(left, right)?,

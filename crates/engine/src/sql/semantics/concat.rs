@@ -79,11 +79,7 @@ impl ScalarUDFImpl for Concat {
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = arguments.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { arguments.number_rows };
-        let columns = arguments
-            .args
-            .iter()
-            .map(|argument| argument.clone().into_array(rows))
-            .collect::<Result<Vec<ArrayRef>>>()?;
+        let columns = ColumnarValue::values_to_arrays(&arguments.args)?;
         let (left, right) = (&arguments.arg_fields[0], &arguments.arg_fields[1]);
         let joined: ArrayRef = match arguments.return_field.data_type() {
             DataType::List(_) => {

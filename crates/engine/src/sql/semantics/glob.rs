@@ -37,11 +37,9 @@ impl ScalarUDFImpl for Glob {
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = arguments.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
-        let rows = if constant { 1 } else { arguments.number_rows };
-        let columns = arguments
-            .args
+        let columns = ColumnarValue::values_to_arrays(&arguments.args)?
             .iter()
-            .map(|argument| Ok(cast(&argument.clone().into_array(rows)?, &DataType::Utf8)?))
+            .map(|column| Ok(cast(column, &DataType::Utf8)?))
             .collect::<Result<Vec<ArrayRef>>>()?;
         let (texts, patterns) = (columns[0].as_string::<i32>(), columns[1].as_string::<i32>());
         let matched: BooleanArray = texts
