@@ -30,6 +30,29 @@ pub struct Capabilities {
     pub batch_rows: usize,
 }
 
+/// How far a kind of destination has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Maturity {
+    /// It works where it was tried; settings and behaviour may still change.
+    Alpha,
+    /// It keeps the whole contract against the real thing; its settings stay.
+    Beta,
+    /// It has proved itself in daily use.
+    Stable,
+}
+
+impl Maturity {
+    /// In one word, as `tapline destinations` prints it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alpha => "alpha",
+            Self::Beta => "beta",
+            Self::Stable => "stable",
+        }
+    }
+}
+
 /// One kind of destination, typed; one implementation per folder of `tapline-destinations`.
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
@@ -38,6 +61,12 @@ pub trait Connector: Send + Sync + 'static {
 
     /// One line for `tapline destinations`.
     const SUMMARY: &'static str;
+
+    /// How far this kind has come.
+    const MATURITY: Maturity;
+
+    /// What it was tested against, with versions, as the end of a sentence: `PostgreSQL 15 and 17`.
+    const TESTED_AGAINST: &'static str;
 
     /// The connector's settings. JSON Schema, reference page, form and validation all come from this struct.
     type Config: DeserializeOwned + JsonSchema + Send + Sync;
@@ -69,6 +98,10 @@ pub trait ErasedConnector: Send + Sync {
     fn name(&self) -> &'static str;
     /// [`Connector::SUMMARY`].
     fn summary(&self) -> &'static str;
+    /// [`Connector::MATURITY`].
+    fn maturity(&self) -> Maturity;
+    /// [`Connector::TESTED_AGAINST`].
+    fn tested_against(&self) -> &'static str;
     /// [`Connector::capabilities`].
     fn capabilities(&self) -> Capabilities;
     /// JSON Schema of [`Connector::Config`].
@@ -86,6 +119,14 @@ impl<C: Connector> ErasedConnector for C {
 
     fn summary(&self) -> &'static str {
         C::SUMMARY
+    }
+
+    fn maturity(&self) -> Maturity {
+        C::MATURITY
+    }
+
+    fn tested_against(&self) -> &'static str {
+        C::TESTED_AGAINST
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -26,8 +26,8 @@ pub use batch::{ChangeBatch, Op, Outcome, Receipt, RowId, RowOutcome};
 pub use check::{CheckReport, CheckStep, CheckSteps};
 pub use codes::{Class, Code};
 pub use destination::{
-    Capabilities, ConnectContext, Connector, Destination, ErasedConnector, FieldInfo, Marker, Owner, Published,
-    ReadBack, Refresh, RowReader, StreamInfo, Target, Writer,
+    Capabilities, ConnectContext, Connector, Destination, ErasedConnector, FieldInfo, Marker, Maturity, Owner,
+    Published, ReadBack, Refresh, RowReader, StreamInfo, Target, Writer,
 };
 pub use error::{Blame, Error, ErrorReport, Result, Retry};
 pub use event::{EventSink, Phase, RunEvent, SharedSink, Silent};
