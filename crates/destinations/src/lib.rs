@@ -2,6 +2,7 @@
 //! Not here: what every destination promises (`tapline_core::destination`), and the order of a run (the engine).
 //! Called by the command line and the server, which hand the connectors to the engine.
 
+pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
 
@@ -12,5 +13,5 @@ use tapline_core::ErasedConnector;
 
 /// All kinds of destination.
 pub fn connectors() -> Vec<Box<dyn ErasedConnector>> {
-    vec![Box::new(postgres::Postgres), Box::new(sqlite::Sqlite)]
+    vec![Box::new(mysql::Mysql), Box::new(postgres::Postgres), Box::new(sqlite::Sqlite)]
 }
