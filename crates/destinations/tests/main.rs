@@ -5,5 +5,6 @@
 
 mod crashes;
 mod halving;
+mod mysql;
 mod postgres;
 mod sqlite;
