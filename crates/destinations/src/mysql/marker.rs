@@ -132,7 +132,7 @@ impl MarkerRows {
             owner: Owner { store: word(0).unwrap_or_default(), sync: word(1).unwrap_or_default() },
             generation: number(&row, 2).unwrap_or(0),
             published,
-            created: table.is_some() && table == word(7),
+            created: table.as_deref().is_some_and(|table| table.split(':').next() == text(&row, 7)),
             published_table: word(6),
             table,
         }))

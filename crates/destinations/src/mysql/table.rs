@@ -246,13 +246,10 @@ fn unique(rows: &[Row]) -> Vec<Vec<String>> {
     indexes.into_iter().filter_map(|(_, columns)| columns).collect()
 }
 
-/// The identity of a table: the id that Tapline gave it; for a table of others, which has nothing that stays while it
-/// lives, the moment when it was made or altered.
+/// The identity of a table: the id that Tapline gave it, then the moment when it was made, altered or truncated. A
+/// table of others has nothing that stays while it lives.
 fn identity(comment: &str, made_at: &str) -> String {
-    match comment.strip_prefix(MADE_BY_TAPLINE) {
-        Some(id) => id.to_owned(),
-        None => format!(":{made_at}"),
-    }
+    format!("{}:{made_at}", comment.strip_prefix(MADE_BY_TAPLINE).unwrap_or_default())
 }
 
 /// The identity of the table that stands under the name now; `None` where there is none.

@@ -69,6 +69,15 @@ impl Probe for Session {
         };
         rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()).collect()
     }
+
+    async fn cut(&self) -> bool {
+        let others = "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()";
+        let others = self.rows(others).await;
+        for session in &others {
+            self.execute(&format!("KILL {}", session[0].as_deref().unwrap_or_default())).await;
+        }
+        !others.is_empty()
+    }
 }
 
 fn connect(config: Config) -> Arc<dyn Destination> {
