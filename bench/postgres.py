@@ -57,29 +57,19 @@ def sync(folder, *arguments):
 
 
 def duckdb_script(url):
-    """DuckDB's own way: the table is attached, and made from the file or filled from it."""
+    """DuckDB's own way: the server is attached as a database, and its tables made or filled from the file."""
     return f"""
-import duckdb
+import pathlib, duckdb, duckdb_extension_postgres
+package = pathlib.Path(duckdb_extension_postgres.__file__).parent
 database = duckdb.connect()
-try:
-    from duckdb_extensions import import_extension
-    import_extension("postgres_scanner")
-except ImportError:
-    pass
-database.sql("LOAD postgres")
-database.sql("ATTACH '{url}' AS pg (TYPE postgres)")
+database.execute(f"LOAD '{{next(package.rglob('*.duckdb_extension'))}}'")
+database.execute("ATTACH '{url}' AS pg (TYPE postgres)")
 """
 
 
 def has_duckdb(url):
-    try:
-        import duckdb  # noqa: F401
-    except ImportError:
-        print("skipped: DuckDB (this Python has no module of that name)")
-        return False
-    probe = Measured([sys.executable, "-c", duckdb_script(url)], accept=(0, 1))
-    if "Error" in probe.stderr:
-        print("skipped: DuckDB (its extension for PostgreSQL is not installed)")
+    if Measured([sys.executable, "-c", duckdb_script(url)], accept=(0, 1)).stderr:
+        print("skipped: DuckDB (this Python has no duckdb and duckdb-extension-postgres that work together)")
         return False
     return True
 
@@ -147,11 +137,11 @@ def main():
             if peers["duckdb"]:
                 script = duckdb_script(postgres.url)
                 drop()
-                making = f"{script}database.sql(\"CREATE TABLE pg.{TABLE} AS SELECT * FROM read_parquet('{file}')\")"
+                making = f"{script}database.execute(\"CREATE TABLE pg.{TABLE} AS SELECT * FROM read_parquet('{file}')\")"
                 take("DuckDB CREATE TABLE AS (local file, no key)", Measured([sys.executable, "-c", making]))
                 drop()
                 postgres.ask(MAKE)
-                filling = f"{script}database.sql(\"INSERT INTO pg.{TABLE} SELECT * FROM read_parquet('{file}')\")"
+                filling = f"{script}database.execute(\"INSERT INTO pg.{TABLE} SELECT * FROM read_parquet('{file}')\")"
                 take("DuckDB INSERT (local file), new table", Measured([sys.executable, "-c", filling]))
             if peers["sling"]:
                 drop()

@@ -13,7 +13,7 @@ use super::fit::{Misfit, takes};
 use super::sql;
 use super::statements::{Mapped, Plan};
 use super::table::{self, Column, NewColumn, Place, Table};
-use super::types::Form;
+use super::types::{Form, declared};
 use super::widen::{Change, wider};
 
 /// The next step where a change of the table would help.
@@ -71,9 +71,9 @@ impl Layout {
             };
             let mut conditional = None;
             match column {
-                None if existing.is_some() => {
-                    layout.changes.push(Change::Add { column: field.name().clone(), declared: created.declared() })
-                }
+                None if existing.is_some() => layout
+                    .changes
+                    .push(Change::Add { column: field.name().clone(), declared: declared(form, &created) }),
                 None => {}
                 Some(column) => {
                     let wide = if key { None } else { wider(column, form, session.version) };
@@ -120,15 +120,13 @@ impl Layout {
     }
 
     /// The columns of the table that the run makes.
-    pub(super) fn new_columns(&self) -> Vec<NewColumn<'_>> {
-        let column = |encoder: &Encoder| (encoder.kind.declared(), encoder.key);
-        self.encoders
-            .iter()
-            .map(|encoder| {
-                let (declared, key) = column(encoder);
-                NewColumn { name: encoder.field.name(), declared, key }
-            })
-            .collect()
+    pub(super) fn new_columns(&self) -> Vec<NewColumn> {
+        let column = |encoder: &Encoder| NewColumn {
+            name: encoder.field.name().clone(),
+            declared: declared(encoder.form, &encoder.kind),
+            key: encoder.key,
+        };
+        self.encoders.iter().map(column).collect()
     }
 
     /// What a publication works on, in the table as it stands.
@@ -230,7 +228,11 @@ fn check_columns(place: &Place, existing: &Table, target: &Target, session: &Ses
         let added: Vec<_> = absent
             .iter()
             .map(|(field, form)| {
-                format!("ADD COLUMN {} {}", sql::name(field.name()), form.created(session.version, None).declared())
+                format!(
+                    "ADD COLUMN {} {}",
+                    sql::name(field.name()),
+                    declared(*form, &form.created(session.version, None))
+                )
             })
             .collect();
         let there = existing.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");

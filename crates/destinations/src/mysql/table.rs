@@ -275,14 +275,14 @@ pub(super) async fn holds_rows(session: &mut Session, quoted: &str) -> Result<bo
 }
 
 /// A column of a new table.
-pub(super) struct NewColumn<'a> {
-    pub(super) name: &'a str,
+pub(super) struct NewColumn {
+    pub(super) name: String,
     pub(super) declared: String,
     pub(super) key: bool,
 }
 
 /// The statement that makes a table; `key` is its primary key, in this order, or empty, and `id` its own.
-pub(super) fn create(session: &Session, place: &Place, columns: &[NewColumn<'_>], key: &[String], id: &str) -> String {
+pub(super) fn create(session: &Session, place: &Place, columns: &[NewColumn], key: &[String], id: &str) -> String {
     let mut lines: Vec<String> = columns
         .iter()
         .map(|NewColumn { name, declared, key }| {

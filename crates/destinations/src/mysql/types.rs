@@ -139,6 +139,12 @@ impl Form {
     }
 }
 
+/// The type of a new column of this kind for values of this form, in SQL.
+pub(super) fn declared(form: Form, kind: &Kind) -> String {
+    // By this width programs know a column of truths.
+    if form == Form::Boolean { "tinyint(1)".to_owned() } else { kind.declared() }
+}
+
 /// Precision and scale as SQL has them, where Arrow's scale may be negative.
 pub(super) fn digits(precision: u8, scale: i8) -> (u8, u8) {
     match u8::try_from(scale) {

@@ -5,6 +5,8 @@ mod conformance;
 mod connection;
 mod existing;
 mod fence;
+mod own_server;
+mod settings;
 mod types;
 
 use std::path::Path;

@@ -27,7 +27,7 @@ async fn new_columns_have_the_documented_types_and_give_the_values_back() {
 
 /// Column, type, and the text of the value in the row with `id` 1.
 const COLUMNS: &[(&str, &str, &str)] = &[
-    ("boolean", "tinyint(4)", "1"),
+    ("boolean", "tinyint(1)", "1"),
     ("int8", "tinyint(4)", "-128"),
     ("int16", "smallint(6)", "-32768"),
     ("int32", "int(11)", "-2147483648"),
