@@ -5,5 +5,6 @@
 
 mod crashes;
 mod halving;
+mod http;
 mod postgres;
 mod sqlite;

@@ -7,6 +7,8 @@ mod database;
 mod files;
 #[path = "../../../crates/destinations/tests/postgres/own_server.rs"]
 mod own_server;
+#[path = "../../../crates/destinations/tests/http/service.rs"]
+mod service;
 mod target;
 mod world;
 
@@ -14,6 +16,7 @@ pub use binary::{Outcome, Run, signal, wait_until};
 pub use database::Database;
 pub use files::{Cell, Format, Table, customers};
 pub use own_server::OwnServer;
+pub use service::{Asked, Reply, Service};
 pub use target::{Target, sqlite_rows};
 pub use world::{Delivery, World};
 
