@@ -22,7 +22,7 @@ pub mod testing;
 pub mod values;
 pub mod yaml;
 
-pub use batch::{ChangeBatch, Op, Outcome, Receipt, RowId, RowOutcome};
+pub use batch::{Answer, ChangeBatch, Op, Outcome, Receipt, RowId, RowOutcome, RowRange};
 pub use check::{CheckReport, CheckStep, CheckSteps};
 pub use codes::{Class, Code};
 pub use destination::{

@@ -5,6 +5,7 @@
 
 mod crashes;
 mod halving;
+mod http;
 mod mysql;
 mod postgres;
 mod sqlite;
@@ -17,7 +18,7 @@ mod example;
 #[tokio::test]
 async fn the_template_says_what_is_missing() {
     use tapline_core::{ConnectContext, Connector};
-    let context = ConnectContext { name: "test".into(), folder: "/".into() };
+    let context = ConnectContext::new("test", "/");
     let settings = example::Config { host: "db.internal".to_owned() };
     assert_eq!(example::Example.lint(&settings), Vec::<String>::new());
     let destination = Connector::connect(&example::Example, settings, &context).unwrap();

@@ -8,6 +8,8 @@ mod files;
 mod mariadb;
 #[path = "../../../crates/destinations/tests/postgres/own_server.rs"]
 mod own_server;
+#[path = "../../../crates/destinations/tests/http/service.rs"]
+mod service;
 mod target;
 mod world;
 
@@ -16,6 +18,7 @@ pub use database::Database;
 pub use files::{Cell, Format, Table, customers};
 pub use mariadb::MariaDb;
 pub use own_server::OwnServer;
+pub use service::{Asked, Reply, Service};
 pub use target::{Target, sqlite_rows};
 pub use world::{Delivery, World};
 

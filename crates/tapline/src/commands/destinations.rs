@@ -85,7 +85,7 @@ fn abilities(connector: &dyn ErasedConnector) -> String {
     let delivery = if can.transactional {
         "A run becomes visible in one step, and every row is delivered exactly once."
     } else {
-        "Rows are delivered at least once, by key."
+        "Rows are delivered at least once, by key: those on their way when a process is killed are sent again."
     };
     let yes_or_no = |ability| if ability { "yes" } else { "no" };
     format!("{delivery} Full refresh: {}. Deletes: {}.", yes_or_no(can.full_refresh), yes_or_no(can.deletes))
