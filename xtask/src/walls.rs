@@ -28,7 +28,7 @@ const OTHERS: [(&str, &[&str]); 6] = [
     ("tokio-postgres", &["tapline-destinations"]),
     ("s3s", &["tapline-endpoint"]),
     ("aws-*", &["tapline-storage"]),
-    ("object_store", &["tapline-storage", "tapline-engine"]),
+    ("object_store", &["tapline-storage", "tapline-engine", "tapline-destinations"]),
 ];
 
 /// Looks for dependencies across the walls.

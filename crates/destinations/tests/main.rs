@@ -4,6 +4,9 @@
 #![allow(clippy::print_stdout, reason = "what is skipped is said on stdout")]
 
 mod crashes;
+mod files;
+mod fileset;
 mod halving;
 mod postgres;
+mod sftp;
 mod sqlite;

@@ -3,6 +3,7 @@
 //! Called by `test` and by `cargo xtask services`.
 
 mod apt;
+mod openssh;
 mod postgres;
 mod supervisor;
 
@@ -37,8 +38,8 @@ trait Service {
 }
 
 /// Every service, in the order they start.
-fn all() -> [&'static dyn Service; 1] {
-    [&postgres::Postgres]
+fn all() -> [&'static dyn Service; 2] {
+    [&postgres::Postgres, &openssh::OpenSsh]
 }
 
 /// Services that run until this is dropped.
