@@ -4,6 +4,7 @@
 
 mod binary;
 mod database;
+mod file_target;
 mod files;
 #[path = "../../../crates/destinations/tests/postgres/own_server.rs"]
 mod own_server;
@@ -12,6 +13,7 @@ mod world;
 
 pub use binary::{Outcome, Run, signal, wait_until};
 pub use database::Database;
+pub use file_target::FileTarget;
 pub use files::{Cell, Format, Table, customers};
 pub use own_server::OwnServer;
 pub use target::{Target, sqlite_rows};
@@ -29,13 +31,34 @@ macro_rules! on_both {
     };
 }
 
-pub(crate) use on_both;
+/// The same, and tests with files in a folder and on a server of SFTP.
+macro_rules! on_files_too {
+    ($($name:ident),+ $(,)?) => {
+        $crate::harness::on_both!($($name),+);
+        mod on_files {
+            $(#[test] fn $name() { super::$name(&$crate::harness::Target::files()); })+
+        }
+        mod on_sftp {
+            $(#[test] fn $name() { $crate::harness::with_sftp(super::$name); })+
+        }
+    };
+}
+
+pub(crate) use {on_both, on_files_too};
 
 /// Runs a test with a PostgreSQL database of its own, or says that it was skipped.
 pub fn with_postgres(test: impl FnOnce(&Target)) {
     match Database::create() {
         Some(database) => test(&Target::Postgres(database)),
         None => skip(1, "TAPLINE_TEST_POSTGRES_URL is not set"),
+    }
+}
+
+/// Runs a test with a new folder on the OpenSSH server, or says that it was skipped.
+pub fn with_sftp(test: impl FnOnce(&Target)) {
+    match FileTarget::on_sftp() {
+        Some(files) => test(&Target::Files(files)),
+        None => skip(1, "TAPLINE_TEST_SFTP_URL is not set"),
     }
 }
 

@@ -6,18 +6,23 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, ValueRef};
 use tempfile::TempDir;
 
-use super::{Cell, Database, Table};
+use super::{Cell, Database, FileTarget, Table};
 
 /// A destination.
 pub enum Target {
     Postgres(Database),
     /// The folder of `out.db`.
     Sqlite(TempDir),
+    Files(FileTarget),
 }
 
 impl Target {
     pub fn sqlite() -> Self {
         Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    pub fn files() -> Self {
+        Self::Files(FileTarget::in_folder())
     }
 
     pub fn is_postgres(&self) -> bool {
@@ -29,6 +34,7 @@ impl Target {
         match self {
             Self::Postgres(database) => format!("{{ type: postgres, url: \"{}\" }}", database.url()),
             Self::Sqlite(folder) => format!("{{ type: sqlite, path: \"{}/out.db\" }}", folder.path().display()),
+            Self::Files(files) => files.settings().to_owned(),
         }
     }
 
@@ -36,7 +42,7 @@ impl Target {
     pub fn stream(&self, table: &str) -> String {
         match self {
             Self::Postgres(_) => format!("public.{table}"),
-            Self::Sqlite(_) => table.to_owned(),
+            Self::Sqlite(_) | Self::Files(_) => table.to_owned(),
         }
     }
 
@@ -51,6 +57,7 @@ impl Target {
                     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.map(drop)
                 });
             }
+            Self::Files(_) => panic!("files take no statements: {sql}"),
         }
     }
 
@@ -60,6 +67,7 @@ impl Target {
         match self {
             Self::Postgres(database) => database.rows(sql),
             Self::Sqlite(folder) => sqlite_rows(&folder.path().join("out.db"), sql),
+            Self::Files(files) => files.rows(sql),
         }
     }
 
@@ -73,12 +81,15 @@ impl Target {
 
     /// The tables that users see, in order: all but Tapline's own `_tapline_…`.
     pub fn tables(&self) -> Vec<String> {
+        if let Self::Files(files) = self {
+            return files.streams();
+        }
         let sql = match self {
             Self::Postgres(_) => {
                 "SELECT table_name FROM information_schema.tables
                  WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
             }
-            Self::Sqlite(_) => "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1",
+            _ => "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1",
         };
         let names = self.rows(sql).into_iter().filter_map(|mut row| row.remove(0));
         names.filter(|name| !name.starts_with("_tapline_") && !name.starts_with("sqlite_")).collect()

@@ -79,9 +79,12 @@ impl Folder {
     /// made again.
     fn put(&self, from: &Path, to: &Path) -> Result<(), IoError> {
         self.make_room(to)?;
-        if fs::rename(from, to).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            self.make_room(to)?;
-            fs::rename(from, to)?;
+        match fs::rename(from, to) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.make_room(to)?;
+                fs::rename(from, to)?;
+            }
+            renamed => renamed?,
         }
         self.sync_folders(to)
     }

@@ -61,7 +61,7 @@ pub(super) fn entries_of(files: &[File], key: &[String]) -> Result<Entries> {
     for file in files {
         for rows in rows_of(copy(file)?, Some(&names))? {
             let rows = rows.map_err(unreadable)?;
-            let values = rows.column_by_name(VALUES).map(|values| known_values(values)).transpose()?;
+            let values = rows.column_by_name(VALUES).map(known_values).transpose()?;
             for (row, key) in hashes_of(&rows, key)?.into_iter().enumerate() {
                 let values = values.as_ref().map_or([0; 16], |values| values[row]);
                 entries.push(Entry { key, place: number, values })?;

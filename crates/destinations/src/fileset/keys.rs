@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::buffer::{BooleanBuffer, MutableBuffer};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::FieldRef;
 use sha2::{Digest, Sha256};
 use tapline_core::values::Column;
@@ -94,7 +94,7 @@ impl Bits {
 
     /// The bits of so many rows from `start` on.
     pub(crate) fn slice(&self, start: usize, rows: usize) -> BooleanBuffer {
-        BooleanBuffer::new(MutableBuffer::collect_bool(rows, |row| self.get(start + row)).into(), 0, rows)
+        BooleanBuffer::collect_bool(rows, |row| self.get(start + row))
     }
 }
 
@@ -302,7 +302,9 @@ impl Decision {
                 (Op::Delete, _) => {
                     touched |= present;
                     present = false;
-                    holder.take().inspect(|before| take_off(staged, before));
+                    if let Some(before) = holder.take() {
+                        take_off(staged, &before);
+                    }
                 }
                 (Op::Update, false) => {
                     take_off(staged, entry);
@@ -315,7 +317,9 @@ impl Decision {
                 (Op::Update, true) | (Op::Insert, false) | (Op::Upsert, _) => {
                     touched = true;
                     present = true;
-                    holder.replace(*entry).inspect(|before| take_off(staged, before));
+                    if let Some(before) = holder.replace(*entry) {
+                        take_off(staged, &before);
+                    }
                 }
             }
         }

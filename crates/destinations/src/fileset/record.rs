@@ -238,7 +238,7 @@ impl Records {
             async move {
                 for path in file.staged.iter().chain([&file.path]) {
                     if place.size(path).await? == Some(file.bytes) {
-                        return Ok(true);
+                        return Ok::<_, Error>(true);
                     }
                 }
                 Ok(false)
@@ -318,7 +318,7 @@ impl Records {
         let stay: HashSet<&str> = set.files.iter().chain(&set.kept).map(|file| file.path.as_str()).collect();
         let mut outdated = claimed.record.outdated.clone();
         outdated.extend(claimed.record.outcomes.clone());
-        for old in claimed.record.set.iter() {
+        if let Some(old) = &claimed.record.set {
             let exported = old.files.iter().filter(|_| old.content == Content::All);
             outdated.extend(exported.chain(&old.kept).map(|file| file.path.clone()));
         }

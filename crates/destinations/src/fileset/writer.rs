@@ -146,7 +146,8 @@ impl SetWriter {
         tolerance.check(&self.rejected)?;
         let desk = self.desk()?;
         desk.verify(staged)?;
-        let Target { stream, owner, generation, .. } = self.target.as_ref();
+        let target = Arc::clone(&self.target);
+        let Target { stream, owner, generation, .. } = target.as_ref();
         let claimed = self.records.claim(stream, owner, *generation).await?;
         failpoint("publish-locked");
         let set = claimed.record.set.as_ref().filter(|set| set.content == self.layout.content);
@@ -242,7 +243,8 @@ impl SetWriter {
             let place = Arc::clone(&self.place);
             async move { place.upload(&file, &path).await }
         };
-        let uploaded = stream::iter(uploads).map(upload).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await;
+        let uploads: Vec<_> = uploads.into_iter().map(upload).collect();
+        let uploaded = stream::iter(uploads).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await;
         uploaded.map_err(|error| error.context(format!("publishing {stream}")))?;
         Ok(set)
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::client::{self, AuthResult, Handle};
+use russh::client::{self, Handle};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, decode_secret_key};
 use russh_sftp::client::{Config as SftpConfig, RawSftpSession, SftpSession};
 use russh_sftp::protocol::{Packet, StatusCode};
@@ -141,7 +141,7 @@ async fn log_in(handle: &mut Handle<Guard>, config: &Config) -> Result<bool> {
     }
     let Some(password) = filled(config.password.as_ref()) else { return Ok(false) };
     let answer = handle.authenticate_password(&config.user, password.expose()).await.map_err(failed)?;
-    Ok(matches!(answer, AuthResult::Success))
+    Ok(answer.success())
 }
 
 async fn stream(handle: &Handle<Guard>, address: &str) -> Result<russh::ChannelStream<client::Msg>> {

@@ -78,27 +78,30 @@ impl Server {
         Ok(Some(content))
     }
 
+    async fn is_there(&self, session: &Session, folder: &str) -> Result<bool> {
+        match session.files.metadata(folder).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(fault(&format!("looking at {}:{folder}", self.config.host), error)),
+        }
+    }
+
     /// Makes the folders above a path.
     async fn make_room(&self, path: &str) -> Result<()> {
         let session = self.session().await?;
         let whole = self.at(path);
         let slashes: Vec<usize> = whole.match_indices('/').map(|(index, _)| index).filter(|index| *index > 0).collect();
-        let there = async |folder: &str| match session.files.metadata(folder).await {
-            Ok(_) => Ok(true),
-            Err(error) if is_absent(&error) => Ok(false),
-            Err(error) => Err(self.fault("looking at the folder of", path, error)),
-        };
         // The folders that are there are looked for from below, since nearly always all of them are.
         let mut missing = Vec::new();
         for end in slashes.iter().rev() {
-            if there(&whole[..*end]).await? {
+            if self.is_there(&session, &whole[..*end]).await? {
                 break;
             }
             missing.push(*end);
         }
         for end in missing.iter().rev() {
             if let Err(error) = session.files.create_dir(&whole[..*end]).await
-                && !there(&whole[..*end]).await?
+                && !self.is_there(&session, &whole[..*end]).await?
             {
                 return Err(self.fault("making the folder of", path, error));
             }
