@@ -38,7 +38,8 @@ impl Service for OpenSsh {
         folders.into_iter().find(|folder| folder.join("sshd").is_file())
     }
 
-    /// A server under an ordinary user can let only that user in, and by key alone: passwords are root's to check.
+    /// A server under an ordinary user can let only that user in, and by key alone: passwords are root's to check. Whether
+    /// an account is locked is PAM's to say, since only root can read it.
     fn start(&self, programs: &Path, lifetime: Lifetime) -> Outcome<Running> {
         let place = Place::new("openssh", &["nobody"])?;
         let folder = place.folder.clone();
@@ -57,7 +58,7 @@ impl Service for OpenSsh {
             "sshd_config",
             &format!(
                 "ListenAddress 127.0.0.1:{port}\nHostKey {here}/host_key\nAuthorizedKeysFile {here}/authorized_keys\n\
-                 PidFile none\nStrictModes no\nUsePAM no\nKbdInteractiveAuthentication no\nMaxStartups 200\nMaxSessions 50\n\
+                 PidFile none\nStrictModes no\nUsePAM yes\nKbdInteractiveAuthentication no\nMaxStartups 200\nMaxSessions 50\n\
                  Subsystem sftp internal-sftp\n"
             ),
         )?;

@@ -239,8 +239,7 @@ impl Layout {
             .replace("{date}", &naming.date.to_string())
             .replace("{generation}", &naming.generation.to_string());
         let mut parts = naming.stream.parts().iter().map(String::as_str);
-        let odd_part =
-            parts.find_map(|part| if part.contains('/') { Some("a part holds a slash".into()) } else { None });
+        let odd_part = parts.any(|part| part.contains('/')).then(|| "a part of it holds a slash".to_owned());
         let problem = odd_part.or_else(|| stem.split('/').find_map(|segment| check_segment(segment).err()));
         match problem {
             None if stem.split('/').next() != Some(OWN) => Ok(stem),

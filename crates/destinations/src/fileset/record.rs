@@ -244,10 +244,8 @@ impl Records {
                 Ok(false)
             }
         };
-        stream::iter(set.rows_in().iter().map(there))
-            .buffer_unordered(AT_ONCE)
-            .try_all(|there| async move { there })
-            .await
+        let asked: Vec<_> = set.rows_in().iter().map(there).collect();
+        stream::iter(asked).buffer_unordered(AT_ONCE).try_all(|there| async move { there }).await
     }
 
     /// Writes owner and generation, then finishes what an earlier run has left behind it.

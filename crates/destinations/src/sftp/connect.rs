@@ -10,6 +10,7 @@ use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, decode_secret_key};
 use russh_sftp::client::{Config as SftpConfig, RawSftpSession, SftpSession};
 use russh_sftp::protocol::{Packet, StatusCode};
 use tapline_core::{Error, Result, Secret, codes};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::config::{Config, filled};
@@ -144,7 +145,10 @@ async fn log_in(handle: &mut Handle<Guard>, config: &Config) -> Result<bool> {
     Ok(answer.success())
 }
 
-async fn stream(handle: &Handle<Guard>, address: &str) -> Result<russh::ChannelStream<client::Msg>> {
+async fn stream(
+    handle: &Handle<Guard>,
+    address: &str,
+) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static + use<>> {
     let failed = |error: russh::Error| no_sftp(address).because(error);
     let channel = handle.channel_open_session().await.map_err(failed)?;
     channel.request_subsystem(true, "sftp").await.map_err(failed)?;
