@@ -188,7 +188,7 @@ impl Place for Bucket {
     async fn rename(&self, from: &str, to: &str) -> Result<()> {
         let store = self.store().await?;
         let copied = where_present(store.copy(&self.key(from)?, &self.key(to)?).await);
-        match copied.map_err(|error| self.fault(Action::Put, to, error))? {
+        match copied.map_err(|error| self.fault(Action::Copy, to, error))? {
             Some(()) => self.remove(from).await,
             None => Ok(()),
         }

@@ -15,6 +15,7 @@ pub(super) enum Action {
     List,
     Get,
     Put,
+    Copy,
     Delete,
 }
 
@@ -23,7 +24,7 @@ impl Action {
         match self {
             Self::List => "listing",
             Self::Get => "reading",
-            Self::Put => "writing",
+            Self::Put | Self::Copy => "writing",
             Self::Delete => "removing",
         }
     }
@@ -34,6 +35,7 @@ impl Action {
             Self::List => "s3:ListBucket",
             Self::Get => "s3:GetObject",
             Self::Put => "s3:PutObject",
+            Self::Copy => "s3:GetObject or s3:PutObject",
             Self::Delete => "s3:DeleteObject",
         }
     }

@@ -16,7 +16,7 @@ use tapline_core::{Error, ReadBack, Result, RowReader, codes};
 use tokio::sync::mpsc;
 
 use super::build::{batch, rows_of, unreadable};
-use super::keys::{Hash, hashes_of};
+use super::keys::{Hash, hashes, hashes_of};
 use crate::exactly::{exactly, from_texts};
 
 /// Reads the rows of open files.
@@ -45,7 +45,13 @@ impl RowReader for SetReader {
 
 fn send(files: Vec<File>, wanted: &ReadBack, batches: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
     let keys: Option<HashSet<Hash>> = match &wanted.keys {
-        Some(keys) => Some(hashes_of(keys, &wanted.key)?.into_iter().collect()),
+        Some(keys) => {
+            // What tells a type from others of the same Arrow type stands with the wanted fields.
+            let field = |name| wanted.schema.fields().find(name).map(|(_, field)| field.clone());
+            let fields: Option<Vec<FieldRef>> = wanted.key.iter().map(|name| field(name)).collect();
+            let fields = fields.ok_or_else(|| Error::internal("a key is no field"))?;
+            Some(hashes(&fields, keys.columns(), keys.num_rows())?.into_iter().collect())
+        }
         None => None,
     };
     let names: Vec<String> = wanted.schema.fields().iter().map(|field| field.name().clone()).collect();

@@ -103,7 +103,7 @@ impl SetWriter {
         };
         let schema = types::next(&target, before.as_ref())?;
         for change in changes(layout.content) {
-            let path = layout.path(&stem, change, 0);
+            let path = layout.path(&stem, *change, 0);
             guard(&records, found.as_ref(), &target, place.as_ref(), &path).await?;
         }
         let rule = match (target.refresh, target.key.is_empty()) {

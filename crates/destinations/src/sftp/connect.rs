@@ -56,8 +56,8 @@ impl Session {
     }
 
     async fn connect(config: &Config, address: &str) -> Result<Self> {
-        let misread = |key: &str| move |problem: String| Error::new(codes::CONF_005, format!("{key}: {problem}"));
-        let expected = HostKey::parse(&config.host_key).map_err(misread("host_key"))?;
+        let expected = HostKey::parse(&config.host_key)
+            .map_err(|problem| Error::new(codes::CONF_005, format!("host_key: {problem}")))?;
         let mut settings = client::Config {
             keepalive_interval: Some(Duration::from_secs(15)),
             nodelay: true,

@@ -123,7 +123,7 @@ async fn a_file_keeps_its_name_from_run_to_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_of_somebody_else_is_not_replaced() {
     let (bench, look) = in_folder("format: csv\nname: export");
-    let Place::Folder(folder, _) = look.place.as_ref() else { unreachable!() };
+    let Place::Folder(folder) = look.place.as_ref() else { unreachable!() };
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("export.csv"), "precious\n").unwrap();
     for refresh in [INCREMENTAL, FULL] {

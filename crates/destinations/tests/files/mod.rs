@@ -30,7 +30,7 @@ pub fn destination(folder: &std::path::Path, settings: &str) -> Arc<dyn Destinat
 async fn in_bucket(settings: &str) -> (Bench, Look) {
     let endpoint = Endpoint::builder().bucket("lake").start().await.unwrap();
     let destination = destination_in(&endpoint, settings);
-    let look = Look { place: Arc::new(Place::Bucket(endpoint, "lake", "exports/crm/")) };
+    let look = Look::bucket(endpoint, "lake", "exports/crm/");
     (fileset::bench(destination, "rows", look.clone()), look)
 }
 
@@ -98,7 +98,7 @@ demands!(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_that_are_gone_show() {
     let (bench, look) = in_folder("");
-    let Place::Folder(folder, _) = look.place.as_ref() else { unreachable!() };
+    let Place::Folder(folder) = look.place.as_ref() else { unreachable!() };
     let remove = |path: &str| std::fs::remove_file(folder.join(path)).unwrap();
     demands::files_that_are_gone_show(&bench, &look, remove).await;
     let (bench, look) = in_bucket("").await;

@@ -12,10 +12,11 @@ use tapline_endpoint::Endpoint;
 #[derive(Clone)]
 pub struct Look {
     pub place: Arc<Place>,
+    _guard: Option<Arc<tempfile::TempDir>>,
 }
 
 pub enum Place {
-    Folder(PathBuf, Option<tempfile::TempDir>),
+    Folder(PathBuf),
     /// Below a prefix of a bucket.
     Bucket(Endpoint, &'static str, &'static str),
 }
@@ -42,17 +43,21 @@ pub struct FileShown {
 impl Look {
     pub fn folder(folder: tempfile::TempDir, below: &str) -> Self {
         let path = folder.path().join(below);
-        Self { place: Arc::new(Place::Folder(path, Some(folder))) }
+        Self { place: Arc::new(Place::Folder(path)), _guard: Some(Arc::new(folder)) }
     }
 
     pub fn at(folder: &Path) -> Self {
-        Self { place: Arc::new(Place::Folder(folder.to_owned(), None)) }
+        Self { place: Arc::new(Place::Folder(folder.to_owned())), _guard: None }
+    }
+
+    pub fn bucket(endpoint: Endpoint, bucket: &'static str, prefix: &'static str) -> Self {
+        Self { place: Arc::new(Place::Bucket(endpoint, bucket, prefix)), _guard: None }
     }
 
     /// A file's content.
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         match self.place.as_ref() {
-            Place::Folder(folder, _) => std::fs::read(folder.join(path)).ok(),
+            Place::Folder(folder) => std::fs::read(folder.join(path)).ok(),
             Place::Bucket(endpoint, bucket, prefix) => {
                 endpoint.get(bucket, &format!("{prefix}{path}")).unwrap().map(|content| content.to_vec())
             }
@@ -62,7 +67,7 @@ impl Look {
     /// The paths of all files, in order.
     pub fn paths(&self) -> Vec<String> {
         let mut paths = match self.place.as_ref() {
-            Place::Folder(folder, _) => {
+            Place::Folder(folder) => {
                 let mut paths = Vec::new();
                 let mut folders = vec![folder.clone()];
                 while let Some(next) = folders.pop() {

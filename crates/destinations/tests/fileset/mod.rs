@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Row, ValueRef};
 use tapline_core::testing::bench::{Bench, Probe};
 use tapline_core::{ConnectContext, Connector, Destination, StreamName, yaml};
 
-pub use look::{FileShown, Look, Place, Shown};
+pub use look::{Look, Place, Shown};
 
 /// The stream of every bench, as SQL names it.
 pub const TABLE: &str = "rows";

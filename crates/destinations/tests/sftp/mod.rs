@@ -107,7 +107,7 @@ demands!(
 async fn files_that_are_gone_show() {
     let Some(server) = Server::find("files_that_are_gone_show") else { return };
     let (bench, look) = server.bench("");
-    let Place::Folder(folder, _) = look.place.as_ref() else { unreachable!() };
+    let Place::Folder(folder) = look.place.as_ref() else { unreachable!() };
     let remove = |path: &str| std::fs::remove_file(folder.join(path)).unwrap();
     demands::files_that_are_gone_show(&bench, &look, remove).await;
 }
