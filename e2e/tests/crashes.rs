@@ -3,9 +3,22 @@
 
 use std::time::Instant;
 
-use crate::harness::{Cell, Delivery, Format, Table, Target, World, customers, on_files_too, signal, wait_until};
+use crate::harness::{Cell, Delivery, Format, Table, Target, World, customers, on_both, signal, wait_until};
 
-on_files_too!(
+on_both!(
+    after_stamp,
+    after_open,
+    after_staging,
+    before_intent,
+    after_intent,
+    after_publish,
+    after_snapshot,
+    after_commit,
+    killed_at_any_moment,
+    killed_twice_in_a_row,
+);
+
+crate::harness::on_files!(
     after_stamp,
     after_open,
     after_staging,

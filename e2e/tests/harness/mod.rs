@@ -31,20 +31,7 @@ macro_rules! on_both {
     };
 }
 
-/// The same, and tests with files in a folder and on a server of SFTP.
-macro_rules! on_files_too {
-    ($($name:ident),+ $(,)?) => {
-        $crate::harness::on_both!($($name),+);
-        mod on_files {
-            $(#[test] fn $name() { super::$name(&$crate::harness::Target::files()); })+
-        }
-        mod on_sftp {
-            $(#[test] fn $name() { $crate::harness::with_sftp(super::$name); })+
-        }
-    };
-}
-
-pub(crate) use {on_both, on_files_too};
+pub(crate) use on_both;
 
 /// Runs a test with a PostgreSQL database of its own, or says that it was skipped.
 pub fn with_postgres(test: impl FnOnce(&Target)) {
@@ -54,15 +41,29 @@ pub fn with_postgres(test: impl FnOnce(&Target)) {
     }
 }
 
+/// Says that something could not be tested; `cargo xtask test` counts these words.
+pub fn skip(tests: usize, reason: &str) {
+    println!("skipped: {tests} ({reason})");
+}
+
+/// Makes two tests of each function that takes a `&Target`: with files in a folder, and on a server of SFTP.
+macro_rules! on_files {
+    ($($name:ident),+ $(,)?) => {
+        mod on_files {
+            $(#[test] fn $name() { super::$name(&$crate::harness::Target::files()); })+
+        }
+        mod on_sftp {
+            $(#[test] fn $name() { $crate::harness::with_sftp(super::$name); })+
+        }
+    };
+}
+
+pub(crate) use on_files;
+
 /// Runs a test with a new folder on the OpenSSH server, or says that it was skipped.
 pub fn with_sftp(test: impl FnOnce(&Target)) {
     match FileTarget::on_sftp() {
         Some(files) => test(&Target::Files(files)),
         None => skip(1, "TAPLINE_TEST_SFTP_URL is not set"),
     }
-}
-
-/// Says that something could not be tested; `cargo xtask test` counts these words.
-pub fn skip(tests: usize, reason: &str) {
-    println!("skipped: {tests} ({reason})");
 }

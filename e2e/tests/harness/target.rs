@@ -6,14 +6,14 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, ValueRef};
 use tempfile::TempDir;
 
-use super::{Cell, Database, FileTarget, Table};
+use super::{Cell, Database, Table};
 
 /// A destination.
 pub enum Target {
     Postgres(Database),
     /// The folder of `out.db`.
     Sqlite(TempDir),
-    Files(FileTarget),
+    Files(super::FileTarget),
 }
 
 impl Target {
@@ -22,7 +22,7 @@ impl Target {
     }
 
     pub fn files() -> Self {
-        Self::Files(FileTarget::in_folder())
+        Self::Files(super::FileTarget::in_folder())
     }
 
     pub fn is_postgres(&self) -> bool {
@@ -41,8 +41,9 @@ impl Target {
     /// A table's name as a stream.
     pub fn stream(&self, table: &str) -> String {
         match self {
+            Self::Files(_) => table.to_owned(),
             Self::Postgres(_) => format!("public.{table}"),
-            Self::Sqlite(_) | Self::Files(_) => table.to_owned(),
+            Self::Sqlite(_) => table.to_owned(),
         }
     }
 
@@ -81,15 +82,13 @@ impl Target {
 
     /// The tables that users see, in order: all but Tapline's own `_tapline_…`.
     pub fn tables(&self) -> Vec<String> {
-        if let Self::Files(files) = self {
-            return files.streams();
-        }
         let sql = match self {
+            Self::Files(files) => return files.streams(),
             Self::Postgres(_) => {
                 "SELECT table_name FROM information_schema.tables
                  WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
             }
-            _ => "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1",
+            Self::Sqlite(_) => "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1",
         };
         let names = self.rows(sql).into_iter().filter_map(|mut row| row.remove(0));
         names.filter(|name| !name.starts_with("_tapline_") && !name.starts_with("sqlite_")).collect()

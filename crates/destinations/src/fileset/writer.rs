@@ -112,8 +112,7 @@ impl SetWriter {
             (Refresh::Full { .. }, true) => Rule::ReplaceAll,
         };
         let hashed = match rule {
-            Rule::Change => Some(target.key.clone()),
-            Rule::Replace => set.map(|_| target.key.clone()),
+            Rule::Change | Rule::Replace => Some(target.key.clone()),
             Rule::ReplaceAll => set.map(|_| schema.fields().iter().map(|field| field.name().clone()).collect()),
         };
         let target = Arc::new(target);

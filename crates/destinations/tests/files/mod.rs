@@ -92,6 +92,7 @@ demands!(
     every_operation_is_applied,
     refused_rows_stop_a_run_or_stay,
     fields_are_added,
+    rows_of_one_key_are_one,
     a_check_passes_and_leaves_nothing,
 );
 
@@ -105,4 +106,12 @@ async fn files_that_are_gone_show() {
     let Place::Bucket(endpoint, bucket, prefix) = look.place.as_ref() else { unreachable!() };
     let remove = |path: &str| assert!(endpoint.delete(bucket, &format!("{prefix}{path}")).unwrap());
     demands::files_that_are_gone_show(&bench, &look, remove).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_marker_that_is_gone_fences_off() {
+    let (bench, look) = in_folder("");
+    let Place::Folder(folder) = look.place.as_ref() else { unreachable!() };
+    let remove = |path: &str| std::fs::remove_file(folder.join(path)).unwrap();
+    demands::a_marker_that_is_gone_fences_off(&bench, &look, remove).await;
 }

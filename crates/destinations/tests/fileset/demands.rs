@@ -100,6 +100,27 @@ pub async fn fields_are_added(bench: &Bench, _: &Look) {
     assert_eq!(bench.select("*").await, texts(&[&["7", "g"]]));
 }
 
+/// Rows of one key leave one row, also in a first full refresh.
+pub async fn rows_of_one_key_are_one(bench: &Bench, _: &Look) {
+    for (generation, refresh) in [(1, FULL), (2, INCREMENTAL), (3, FULL)] {
+        let rows = vec![(Op::Upsert, two(&[1, 1], &["a", "b"])), (Op::Upsert, two(&[1, 2], &["c", "d"]))];
+        bench.deliver(generation, refresh, &["id"], rows).await.unwrap();
+        assert_eq!(bench.select("id, v").await, texts(&[&["1", "c"], &["2", "d"]]));
+    }
+}
+
+/// A run whose marker is gone publishes nothing.
+pub async fn a_marker_that_is_gone_fences_off(bench: &Bench, look: &Look, remove: impl Fn(&str)) {
+    for generation in [1, 2] {
+        let mut run = bench.open(bench.target(generation, INCREMENTAL, &["id"], two(&[], &[]).schema())).await.unwrap();
+        run.write(Op::Upsert, two(&[1], &["a"])).await.unwrap();
+        let markers = look.paths().into_iter().filter(|path| path.contains("/marker.json"));
+        markers.for_each(|path| remove(&path));
+        assert_eq!(error_code(run.publish().await), "DEST-007");
+        assert_eq!(bench.destination.marker(&bench.stream).await.unwrap(), None);
+    }
+}
+
 /// Files that somebody else removed show, and a full refresh writes them anew.
 pub async fn files_that_are_gone_show(bench: &Bench, look: &Look, remove: impl Fn(&str)) {
     bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
