@@ -18,6 +18,19 @@ on_all!(
     killed_twice_in_a_row,
 );
 
+crate::harness::on_files!(
+    after_stamp,
+    after_open,
+    after_staging,
+    before_intent,
+    after_intent,
+    after_publish,
+    after_snapshot,
+    after_commit,
+    killed_at_any_moment,
+    killed_twice_in_a_row,
+);
+
 /// How far a run has come when it dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {

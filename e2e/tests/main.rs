@@ -20,6 +20,7 @@ mod drift;
 mod duckdb;
 mod failures;
 mod faults;
+mod file_destinations;
 mod formats;
 mod frozen;
 mod guards;

@@ -29,7 +29,7 @@ const OTHERS: [(&str, &[&str]); 7] = [
     ("mysql_async", &["tapline-destinations"]),
     ("s3s", &["tapline-endpoint"]),
     ("aws-*", &["tapline-storage"]),
-    ("object_store", &["tapline-storage", "tapline-engine"]),
+    ("object_store", &["tapline-storage", "tapline-engine", "tapline-destinations"]),
 ];
 
 /// Looks for dependencies across the walls.

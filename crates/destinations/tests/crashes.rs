@@ -22,7 +22,7 @@ fn two(ids: &[i64], values: &[&str]) -> RecordBatch {
 }
 
 /// Delivers changes of every kind, one of which is refused where the table has its check.
-async fn deliver(destination: &dyn Destination, stream: &StreamName, generation: u64) -> tapline_core::Result<()> {
+pub async fn deliver(destination: &dyn Destination, stream: &StreamName, generation: u64) -> tapline_core::Result<()> {
     destination.stamp(stream, &owner(), generation).await?;
     let rows = [
         (Op::Delete, two(&[1], &[""]).project(&[0]).unwrap()),
@@ -58,6 +58,10 @@ async fn victim() {
     let destination = match kind {
         "sqlite" => crate::sqlite::destination_at(place.as_ref()),
         "mysql" => crate::mysql::destination_at(place),
+        "files" => {
+            let (folder, settings) = place.split_once('\n').unwrap();
+            crate::files::destination(folder.as_ref(), settings)
+        }
         _ => crate::postgres::destination_at(place),
     };
     let stream = StreamName::parse(&std::env::var(STREAM).unwrap()).unwrap();
@@ -65,7 +69,7 @@ async fn victim() {
 }
 
 /// Runs the victim, which must die at this point.
-async fn kill_at(point: &str, bench: &Bench, place: &str, generation: u64) {
+pub async fn kill_at(point: &str, bench: &Bench, place: &str, generation: u64) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "crashes::victim", "--nocapture"])

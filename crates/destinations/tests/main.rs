@@ -4,10 +4,13 @@
 #![allow(clippy::print_stdout, reason = "what is skipped is said on stdout")]
 
 mod crashes;
+mod files;
+mod fileset;
 mod halving;
 mod http;
 mod mysql;
 mod postgres;
+mod sftp;
 mod sqlite;
 
 /// The template of `cargo xtask new-destination`, compiled so that it stays right.

@@ -4,6 +4,7 @@
 
 mod binary;
 mod database;
+mod file_target;
 mod files;
 mod mariadb;
 #[path = "../../../crates/destinations/tests/postgres/own_server.rs"]
@@ -15,6 +16,7 @@ mod world;
 
 pub use binary::{Outcome, Run, signal, wait_until};
 pub use database::Database;
+pub use file_target::FileTarget;
 pub use files::{Cell, Format, Table, customers};
 pub use mariadb::MariaDb;
 pub use own_server::OwnServer;
@@ -67,4 +69,26 @@ pub fn with_mariadb(test: impl FnOnce(&Target)) {
 /// Says that something could not be tested; `cargo xtask test` counts these words.
 pub fn skip(tests: usize, reason: &str) {
     println!("skipped: {tests} ({reason})");
+}
+
+/// Makes two tests of each function that takes a `&Target`: with files in a folder, and on a server of SFTP.
+macro_rules! on_files {
+    ($($name:ident),+ $(,)?) => {
+        mod on_files {
+            $(#[test] fn $name() { super::$name(&$crate::harness::Target::files()); })+
+        }
+        mod on_sftp {
+            $(#[test] fn $name() { $crate::harness::with_sftp(super::$name); })+
+        }
+    };
+}
+
+pub(crate) use on_files;
+
+/// Runs a test with a new folder on the OpenSSH server, or says that it was skipped.
+pub fn with_sftp(test: impl FnOnce(&Target)) {
+    match FileTarget::on_sftp() {
+        Some(files) => test(&Target::Files(files)),
+        None => skip(1, "TAPLINE_TEST_SFTP_URL is not set"),
+    }
 }

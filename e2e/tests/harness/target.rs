@@ -14,11 +14,16 @@ pub enum Target {
     MariaDb(MariaDb),
     /// The folder of `out.db`.
     Sqlite(TempDir),
+    Files(super::FileTarget),
 }
 
 impl Target {
     pub fn sqlite() -> Self {
         Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    pub fn files() -> Self {
+        Self::Files(super::FileTarget::in_folder())
     }
 
     pub fn is_postgres(&self) -> bool {
@@ -31,12 +36,14 @@ impl Target {
             Self::Postgres(database) => format!("{{ type: postgres, url: \"{}\" }}", database.url()),
             Self::MariaDb(database) => format!("{{ type: mysql, url: \"{}\" }}", database.url()),
             Self::Sqlite(folder) => format!("{{ type: sqlite, path: \"{}/out.db\" }}", folder.path().display()),
+            Self::Files(files) => files.settings().to_owned(),
         }
     }
 
     /// A table's name as a stream.
     pub fn stream(&self, table: &str) -> String {
         match self {
+            Self::Files(_) => table.to_owned(),
             Self::Postgres(_) => format!("public.{table}"),
             Self::MariaDb(_) | Self::Sqlite(_) => table.to_owned(),
         }
@@ -54,6 +61,7 @@ impl Target {
                     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.map(drop)
                 });
             }
+            Self::Files(_) => panic!("files take no statements: {sql}"),
         }
     }
 
@@ -64,6 +72,7 @@ impl Target {
             Self::Postgres(database) => database.rows(sql),
             Self::MariaDb(database) => database.rows(sql),
             Self::Sqlite(folder) => sqlite_rows(&folder.path().join("out.db"), sql),
+            Self::Files(files) => files.rows(sql),
         }
     }
 
@@ -78,6 +87,7 @@ impl Target {
     /// The tables that users see, in order: all but Tapline's own `_tapline_…`.
     pub fn tables(&self) -> Vec<String> {
         let sql = match self {
+            Self::Files(files) => return files.streams(),
             Self::Postgres(_) => {
                 "SELECT table_name FROM information_schema.tables
                  WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"

@@ -12,7 +12,7 @@ async fn bench(demand: &str) -> Option<Bench> {
         println!("skipped: 1 ({demand}; TAPLINE_TEST_EXAMPLE names no server)");
         return None;
     };
-    let context = ConnectContext { name: "test".into(), folder: "/".into() };
+    let context = ConnectContext::new("test", "/");
     let destination = Connector::connect(&Example, Config { host }, &context).expect("the settings are right");
     let steps = destination.check().await;
     panic!("make a bench of this destination, which says: {steps:?}");

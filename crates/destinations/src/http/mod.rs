@@ -22,8 +22,8 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use tapline_core::config::{FieldMapping, SyncConfig};
 use tapline_core::{
-    Capabilities, CheckStep, ConnectContext, Connector, Destination, Error, Marker, Owner, Result, RowOutcome,
-    StreamInfo, StreamName, Target, Writer, codes,
+    Capabilities, CheckStep, ConnectContext, Connector, Destination, Error, Marker, Maturity, Owner, Result,
+    RowOutcome, StreamInfo, StreamName, Target, Writer, codes,
 };
 
 pub use self::config::Config;
@@ -48,6 +48,8 @@ pub struct Http;
 impl Connector for Http {
     const NAME: &'static str = "http";
     const SUMMARY: &'static str = "any REST endpoint: a request for each row, or for several";
+    const MATURITY: Maturity = Maturity::Alpha;
+    const TESTED_AGAINST: &'static str = "a server of the tests that misbehaves on purpose";
 
     type Config = Config;
 

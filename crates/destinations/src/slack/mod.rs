@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tapline_core::config::SyncConfig;
-use tapline_core::{Capabilities, ConnectContext, Connector, Destination, Result, Secret};
+use tapline_core::{Capabilities, ConnectContext, Connector, Destination, Maturity, Result, Secret};
 
 use crate::http;
 use crate::http::description::Description;
@@ -60,6 +60,8 @@ pub struct Slack;
 impl Connector for Slack {
     const NAME: &'static str = "slack";
     const SUMMARY: &'static str = "a message in a channel of Slack for each row";
+    const MATURITY: Maturity = Maturity::Alpha;
+    const TESTED_AGAINST: &'static str = "a server of the tests that answers as Slack documents";
 
     type Config = Config;
 

@@ -83,7 +83,7 @@ impl Probe for Session {
 }
 
 fn connect(config: Config) -> Arc<dyn Destination> {
-    let context = ConnectContext { name: "test".into(), folder: Path::new("/").into() };
+    let context = ConnectContext::new("test", "/");
     Connector::connect(&Mysql, config, &context).expect("the settings are right")
 }
 
