@@ -396,7 +396,7 @@ fn already_there(option: &str, column: &str) -> Error {
 }
 
 fn plain(field: &FieldRef) -> FileColumn {
-    FileColumn { field: Arc::clone(field), reading: Reading::Plain }
+    FileColumn { field: Arc::clone(field), reading: Reading::Plain, exact_as_double: false }
 }
 
 /// Looks into all files, some at a time.
