@@ -150,7 +150,11 @@ impl FileTable {
                     }
                     Known::Nothing => detect(&files, &csv).await?,
                 };
-                let columns = format.schema().fields().iter().map(plain).collect();
+                let columns = format.schema().fields().iter().zip(&format.columns).map(|(field, column)| FileColumn {
+                    reading: column.data_type.tag().map_or(Reading::Plain, Reading::Tagged),
+                    ..plain(field)
+                });
+                let columns = columns.collect();
                 (TableKind::Csv { format, options: Box::new(csv), reasons, settled }, columns)
             }
             FileFormat::Parquet => {
