@@ -23,7 +23,7 @@ const USUAL: [char; 5] = [',', ';', '\t', '|', ':'];
 /// What a table of one column is worth; a delimiter has to make a better table.
 const ONE_COLUMN: f64 = 0.25;
 /// How regular records count at least where short ones are filled up.
-const PADDED: f64 = 0.75;
+const PADDED: f64 = 0.65;
 
 /// Chooses a dialect; preamble and header are found later.
 pub(crate) fn choose_dialect(

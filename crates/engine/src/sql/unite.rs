@@ -93,7 +93,7 @@ fn retyped(first_url: &str, known: &FileColumn, url: &str, column: &FileColumn) 
     Error::new(
         codes::FILE_003,
         format!(
-            "the column \"{}\" of {url} is {}, and {} in {first_url}",
+            "the column \"{}\" of {url} is {}, and {} in the files before it, from {first_url} on",
             column.field.name(),
             shown(column),
             shown(known)
@@ -343,6 +343,9 @@ mod tests {
     #[test]
     fn types_without_a_common_one_are_an_error() {
         let error = unite(&[file("a", &[("id", Int32)]), file("b", &[("id", Utf8)])], true).unwrap_err();
-        assert!(error.message().contains("\"id\" of b is VARCHAR, and INTEGER in a"), "{error}");
+        assert!(
+            error.message().contains("\"id\" of b is VARCHAR, and INTEGER in the files before it, from a on"),
+            "{error}"
+        );
     }
 }
