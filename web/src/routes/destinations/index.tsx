@@ -1,1 +1,2 @@
-export {};
+export { DestinationList } from './DestinationList';
+export { DestinationPage, NewDestination } from './DestinationEditor';

@@ -1,1 +1,2 @@
-export {};
+export { ModelList } from './ModelList';
+export { ModelPage, NewModel } from './ModelEditor';

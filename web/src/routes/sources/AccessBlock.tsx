@@ -1,13 +1,14 @@
 // Who reads the files: a role with our external id, an access key, or this machine; with what AWS needs to be told.
 
-import { PasswordInput, Radio, Select, TextInput, Collapse, UnstyledButton, Button } from '@mantine/core';
+import { Collapse, Radio, Select, TextInput, UnstyledButton } from '@mantine/core';
 import { useState } from 'react';
+import { problemOf } from '../../api/client';
 import type { AuthType, Policies } from '../../api/types';
 import { arnTrouble, type SourceForm } from '../../lib/source';
 import { CodeBlock, Copy } from '../../parts/Copy';
 import { Icon } from '../../parts/Icon';
-import { problemOf } from '../../api/client';
 import { sentence } from '../../parts/Note';
+import { SecretInput } from '../../parts/SecretInput';
 import { Guide } from './Guide';
 import styles from './sources.module.css';
 
@@ -136,41 +137,6 @@ function KeyFields({ form, change }: FieldsProps) {
         onChange={(sessionToken) => change({ sessionToken })}
       />
     </div>
-  );
-}
-
-interface SecretInputProps {
-  label: string;
-  description?: string;
-  /** `null` is a secret that the server keeps and never shows. */
-  value: string | null;
-  onChange: (value: string | null) => void;
-}
-
-export function SecretInput({ label, description, value, onChange }: SecretInputProps) {
-  if (value === null) {
-    return (
-      <div>
-        <div className={styles.label}>{label}</div>
-        {description && <div className={styles.describe}>{description}</div>}
-        <div className={styles.kept}>
-          <Icon name="lock" size={14} /> kept, never shown
-          <Button size="compact-xs" variant="subtle" onClick={() => onChange('')} aria-label={`Replace ${label.toLowerCase()}`}>
-            Replace
-          </Button>
-        </div>
-      </div>
-    );
-  }
-  return (
-    <PasswordInput
-      label={label}
-      description={description}
-      autoComplete="off"
-      data-1p-ignore
-      value={value}
-      onChange={(event) => onChange(event.currentTarget.value)}
-    />
   );
 }
 

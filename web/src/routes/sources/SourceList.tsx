@@ -4,26 +4,16 @@ import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { sourcesQuery } from '../../api/queries';
-import type { LastCheck, Source } from '../../api/types';
+import type { Source } from '../../api/types';
+import { connectionState, sourceAddress } from '../../lib/connection';
 import { count } from '../../lib/format';
 import { useMay } from '../../lib/roles';
 import { DataTable, type Chip, type ColumnOf } from '../../parts/DataTable';
 import { Icon } from '../../parts/Icon';
 import { Empty, ProblemNote, Waiting } from '../../parts/Note';
 import { Page } from '../../parts/Page';
-import { State, type AnyState } from '../../parts/State';
+import { State } from '../../parts/State';
 import { Time } from '../../parts/Time';
-
-/** What a connection's state is called. */
-export function connectionState(connection: { draft: boolean; last_check: LastCheck | null }): AnyState {
-  if (connection.draft) return 'draft';
-  if (!connection.last_check) return 'unchecked';
-  return connection.last_check.ok ? 'connected' : 'failed';
-}
-
-export function sourceAddress(source: Source): string {
-  return `s3://${source.settings.bucket}${source.settings.path ? `/${source.settings.path.replace(/^\/+/, '')}` : ''}`;
-}
 
 const columns: ColumnOf<Source>[] = [
   { id: 'name', label: 'Name', value: (source) => source.name },

@@ -7,6 +7,7 @@ import { useState } from 'react';
 import { request } from '../../api/client';
 import { functionsQuery, sourceQuery, streamsQuery } from '../../api/queries';
 import type { QueryResult, SourceStream } from '../../api/types';
+import { connectionState, sourceAddress } from '../../lib/connection';
 import { bytes, counted } from '../../lib/format';
 import { matches } from '../../lib/list';
 import { useMay } from '../../lib/roles';
@@ -22,7 +23,6 @@ import { ResultTable } from '../../parts/Result';
 import { State } from '../../parts/State';
 import { Time } from '../../parts/Time';
 import { tell } from '../../parts/toast';
-import { connectionState, sourceAddress } from './SourceList';
 import styles from './sources.module.css';
 
 const access = {
