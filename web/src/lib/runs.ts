@@ -1,6 +1,6 @@
 // What a run's counts come to.
 
-import type { RowCounts, RunStatus } from '../api/types';
+import type { RowCounts, Run } from '../api/types';
 
 /** Rows that changed something at the destination. */
 export function delivered(rows: RowCounts): number {
@@ -20,8 +20,10 @@ export function sumOf(rows: RowCounts): { label: string; value: number }[] {
   return present.length > 0 ? present : all.slice(0, 1);
 }
 
-export function isOver(status: RunStatus): boolean {
-  return status !== 'running';
+/** Who or what started a run. */
+export function causeWords(run: Pick<Run, 'cause' | 'by'>): string {
+  const words = { schedule: 'schedule', request: 'by hand', retry: 'retry', cut_off: 'repeated after a cut' };
+  return `${words[run.cause] ?? run.cause}${run.by ? `, ${run.by}` : ''}`;
 }
 
 export const noRows: RowCounts = {

@@ -1,1 +1,1 @@
-export {};
+export { RunPage } from './RunPage';

@@ -1,1 +1,3 @@
-export {};
+export { SyncList } from './SyncList';
+export { SyncPage } from './SyncPage';
+export { EditSync, NewSync } from './SyncEditor';
