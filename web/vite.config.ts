@@ -1,6 +1,6 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
-import { mockServer } from './dev/plugin';
+import { mockServer } from './dev/plugin.ts';
 
 // With TAPLINE_SERVER the pages talk to that server; without it, to the mock.
 const server = process.env.TAPLINE_SERVER;

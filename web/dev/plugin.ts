@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
-import { busy, connectors, definition, empty, many, noRows, rows, run, streams, type World } from './data';
+import { busy, connectors, definition, empty, many, noRows, rows, run, streams, type World } from './data.ts';
 
 type Row = Record<string, unknown>;
 type Next = Connect.NextFunction;

@@ -1,5 +1,6 @@
-import '@mantine/core/styles.layer.css';
+// The base is a layer below Mantine's; our own modules are above both.
 import './styles/tokens.css';
+import '@mantine/core/styles.layer.css';
 import { localStorageColorSchemeManager, MantineProvider } from '@mantine/core';
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';

@@ -15,6 +15,19 @@ const teal: MantineColorsTuple = [
   '#134e4a',
 ];
 
+const dark: MantineColorsTuple = [
+  '#e7e9ec',
+  '#b4bac2',
+  '#9ba2ab',
+  '#7b828c',
+  '#454b53',
+  '#2c3036',
+  '#16181b',
+  '#16181b',
+  '#0f1113',
+  '#0b0c0e',
+];
+
 const sans = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
 
 export const theme = createTheme({
@@ -27,7 +40,8 @@ export const theme = createTheme({
     fontWeight: '600',
     sizes: { h1: { fontSize: '20px' }, h2: { fontSize: '16px' }, h3: { fontSize: '14px' } },
   },
-  colors: { teal },
+  fontWeights: { regular: '400', medium: '500', bold: '600' },
+  colors: { teal, dark },
   primaryColor: 'teal',
   primaryShade: 7,
   defaultRadius: 6,

@@ -239,9 +239,11 @@ export interface Run {
   rows: RowCounts;
   duration_ms: number;
   error: ErrorReport | null;
-  started_at: string;
+  /** Waiting for its turn. */
+  queued?: boolean;
+  started_at: string | null;
   ended_at: string | null;
-  cause: 'schedule' | 'request' | 'retry' | 'cut_off';
+  cause: 'schedule' | 'request' | 'retry' | 'cut_off' | null;
   by: string | null;
 }
 
@@ -291,7 +293,7 @@ export interface Plan {
 export interface PayloadPreview {
   fields: { name: string; type: string; required?: boolean }[];
   payloads: Record<string, Json>[];
-  errors: ProblemAt[];
+  errors: string[];
 }
 
 export interface Summary {
@@ -351,6 +353,7 @@ export type AlertEvent = 'failed' | 'partial' | 'stopped' | 'late' | 'recovered'
 
 export interface Alert {
   name: string;
+  revision?: number;
   when: AlertEvent[];
   partial_ratio?: number | null;
   syncs: string[];

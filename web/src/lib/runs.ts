@@ -23,7 +23,7 @@ export function sumOf(rows: RowCounts): { label: string; value: number }[] {
 /** Who or what started a run. */
 export function causeWords(run: Pick<Run, 'cause' | 'by'>): string {
   const words = { schedule: 'schedule', request: 'by hand', retry: 'retry', cut_off: 'repeated after a cut' };
-  return `${words[run.cause] ?? run.cause}${run.by ? `, ${run.by}` : ''}`;
+  return `${run.cause ? words[run.cause] : 'unknown'}${run.by ? `, ${run.by}` : ''}`;
 }
 
 export const noRows: RowCounts = {

@@ -102,6 +102,19 @@ function keyOf(form: SourceForm): S3Auth {
   return auth;
 }
 
+/** Stands in a policy for what is not known yet: the role is made after its policies. */
+export const unknownAccount = '000000000000';
+
+/** Settings to ask the policies for, complete even while the form is not. */
+export function settingsForPolicy(form: SourceForm): S3Settings {
+  return settingsOf({
+    ...form,
+    roleArn: arnTrouble(form.roleArn) || !form.roleArn.trim() ? `arn:aws:iam::${unknownAccount}:role/not-made-yet` : form.roleArn,
+    accessKeyId: form.accessKeyId || 'not-entered-yet',
+    secretAccessKey: form.secretAccessKey === '' ? 'not-entered-yet' : form.secretAccessKey,
+  });
+}
+
 /** A name to begin with, from bucket and path: letters, digits and underscores. */
 export function suggestName(bucket: string, path: string): string {
   const last = path.split('/').filter(Boolean).at(-1);

@@ -71,7 +71,8 @@ export function Trouble({ code, message, hints, tone = 'bad', action, children }
 
 /** Messages of the engine begin in lower case; on a page they are sentences. */
 export function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  // A code or a path at the beginning stays as it is.
+  return /^[a-z]+[ ,:]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
 }
 
 interface EmptyProps {

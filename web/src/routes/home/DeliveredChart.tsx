@@ -110,6 +110,7 @@ function options(days: Day[], width: number): uPlot.Options {
       {
         stroke: colour('--muted'),
         font,
+        size: 28,
         grid: { show: false },
         ticks: { show: false },
         splits: () => days.map((_, index) => index),

@@ -124,7 +124,7 @@ function OneRun({ id }: { id: string }) {
   );
 }
 
-function Clock({ since }: { since: string }) {
+function Clock({ since }: { since: string | null }) {
   const now = useNow('fast');
-  return <span className="number">{clock(now - Date.parse(since))}</span>;
+  return <span className="number">{since ? clock(now - Date.parse(since)) : 'waiting for its turn'}</span>;
 }

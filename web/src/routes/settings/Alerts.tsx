@@ -11,7 +11,7 @@ import { useMay } from '../../lib/roles';
 import { Confirm } from '../../parts/Confirm';
 import { DataTable, type ColumnOf } from '../../parts/DataTable';
 import { Icon } from '../../parts/Icon';
-import { Empty, ProblemNote, Waiting } from '../../parts/Note';
+import { Empty, ProblemNote, Trouble, Waiting } from '../../parts/Note';
 import { SecretInput } from '../../parts/SecretInput';
 import { tell } from '../../parts/toast';
 import { FormWindow, Frame } from './Frame';
@@ -42,10 +42,12 @@ export function Alerts() {
   const { data, error } = useQuery(alertsQuery);
   const [form, setForm] = useState<Form | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
+  const [failed, setFailed] = useState<string | null>(null);
   const refresh = () => client.invalidateQueries({ queryKey: alertsQuery.queryKey });
   const send = async () => {
     if (!form) return;
-    const { existing, ...body } = form;
+    const { existing, name, revision, when, partial_ratio, syncs, channel } = form;
+    const body = { name, revision: existing ? revision : undefined, when, partial_ratio: partial_ratio ?? 0, syncs, channel };
     if (existing) await request('PUT', '/alerts/{name}', { name: form.name }, { body });
     else await request('POST', '/alerts', {}, { body });
     tell(`Saved ${form.name}`);
@@ -53,9 +55,11 @@ export function Alerts() {
   };
   const test = async (alert: Alert) => {
     setFailure(null);
+    setFailed(null);
     try {
-      await request('POST', '/alerts/{name}/test', { name: alert.name });
-      tell(`Sent a test to ${alert.name}`);
+      const tested = await request<{ ok?: boolean; message?: string | null } | undefined>('POST', '/alerts/{name}/test', { name: alert.name });
+      if (tested?.ok === false) setFailed(`${alert.name}: ${tested.message ?? 'the test could not be delivered'}`);
+      else tell(`Sent a test by ${alert.name}`);
     } catch (problem) {
       setFailure(problem);
     }
@@ -111,6 +115,7 @@ export function Alerts() {
   return (
     <Frame title="Alerts" actions={data && data.length > 0 && add}>
       {failure !== null && <ProblemNote error={failure} />}
+      {failed && <Trouble code="test" message={failed} hints={['See that its address is right and can be reached from the server.']} />}
       {error && <ProblemNote error={error} />}
       {!data && !error && <Waiting />}
       {data?.length === 0 && (

@@ -4,7 +4,7 @@ import { Collapse, Radio, Select, TextInput, UnstyledButton } from '@mantine/cor
 import { useState } from 'react';
 import { problemOf } from '../../api/client';
 import type { AuthType, Policies } from '../../api/types';
-import { arnTrouble, type SourceForm } from '../../lib/source';
+import { arnTrouble, unknownAccount, type SourceForm } from '../../lib/source';
 import { CodeBlock, Copy } from '../../parts/Copy';
 import { Icon } from '../../parts/Icon';
 import { sentence } from '../../parts/Note';
@@ -17,11 +17,16 @@ interface AccessProps {
   change: (changed: Partial<SourceForm>) => void;
   policies: Policies | undefined;
   policyError: unknown;
+  /** Who assumes the role, where the server cannot find out by itself. */
+  principal: string;
+  setPrincipal: (principal: string) => void;
 }
 
-export function AccessBlock({ form, change, policies, policyError }: AccessProps) {
+export function AccessBlock({ form, change, policies, policyError, principal, setPrincipal }: AccessProps) {
   const [guide, setGuide] = useState(false);
   const { authType } = form;
+  const trust = pretty(policies?.trust);
+  const strange = authType === 'iam_role' && (principal !== '' || (policies !== undefined && (trust === '' || trust.includes(`:${unknownAccount}:`))));
   return (
     <div className="stack">
       <Radio.Group
@@ -53,11 +58,22 @@ export function AccessBlock({ form, change, policies, policyError }: AccessProps
               {policies ? undefined : <p className="muted">{policyError ? sentence(problemOf(policyError).detail) : 'Name the bucket to fill this in.'}</p>}
             </CodeBlock>
             {authType === 'iam_role' && (
-              <CodeBlock title="Trust policy" text={pretty(policies?.trust)}>
-                {policies?.trust ? undefined : <p className="muted">The trust policy appears here with this server’s identity and the external id in it.</p>}
+              <CodeBlock title="Trust policy" text={strange && principal === '' ? '' : trust}>
+                {trust && !(strange && principal === '') ? undefined : <p className="muted">The trust policy appears here with this server’s identity and the external id in it.</p>}
               </CodeBlock>
             )}
           </div>
+          {strange && (
+            <TextInput
+              label="ARN of who assumes the role"
+              description="This server could not find out which AWS identity it has. Name the user or role it runs as; it stands in the trust policy."
+              placeholder="arn:aws:iam::123456789012:role/tapline"
+              maw={560}
+              spellCheck={false}
+              value={principal}
+              onChange={(event) => setPrincipal(event.currentTarget.value)}
+            />
+          )}
           <UnstyledButton className={styles.more} aria-expanded={guide} onClick={() => setGuide(!guide)}>
             <Icon name={guide ? 'down' : 'right'} size={12} />
             {authType === 'iam_role' ? 'How to create the role' : authType === 'iam_user' ? 'How to create the user and its key' : 'How to allow it'}

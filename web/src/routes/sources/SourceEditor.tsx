@@ -8,7 +8,7 @@ import { request } from '../../api/client';
 import { sourceQuery } from '../../api/queries';
 import type { Policies, Source } from '../../api/types';
 import { save } from '../../lib/save';
-import { emptySource, formOf, missing, settingsOf, suggestName, type SourceForm } from '../../lib/source';
+import { emptySource, formOf, missing, settingsForPolicy, settingsOf, suggestName, type SourceForm } from '../../lib/source';
 import { CheckSteps, useCheck } from '../../parts/CheckSteps';
 import { Icon } from '../../parts/Icon';
 import { ProblemNote } from '../../parts/Note';
@@ -67,7 +67,8 @@ function Editor({ existing, initial, externalId }: EditorProps) {
     });
   const settings = settingsOf(effective);
   const lacking = missing(effective);
-  const policies = usePolicies(effective, existing?.name);
+  const [principal, setPrincipal] = useState('');
+  const policies = usePolicies(effective, existing?.name, principal.trim());
   const bucketDone = form.bucket.trim() !== '';
 
   const test = () => void check.start({ noun: 'sources', name: existing?.name, settings });
@@ -99,7 +100,7 @@ function Editor({ existing, initial, externalId }: EditorProps) {
           <BucketBlock form={form} change={change} />
         </Block>
         <Block number={2} title="Access" words="Who reads them." closed={!bucketDone && !existing}>
-          <AccessBlock form={effective} change={change} policies={policies.data} policyError={policies.error} />
+          <AccessBlock form={effective} change={change} policies={policies.data} policyError={policies.error} principal={principal} setPrincipal={setPrincipal} />
         </Block>
         <Block number={3} title="Test" words="Each step as it ends, with cause and cure." closed={!bucketDone && !existing}>
           <div className="stack">
@@ -184,11 +185,10 @@ function Block({ number, title, words, closed = false, children }: BlockProps) {
 }
 
 /** Both policies for what is in the form, asked again shortly after it has changed. */
-function usePolicies(form: SourceForm, name: string | undefined) {
+function usePolicies(form: SourceForm, name: string | undefined, principal: string) {
   const [asked, setAsked] = useState<string | null>(null);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  // Secrets make no difference to a policy and stay here.
-  const text = JSON.stringify(settingsOf({ ...form, secretAccessKey: form.secretAccessKey && 'not sent', sessionToken: '' }));
+  const text = JSON.stringify({ settings: settingsForPolicy(form), name });
   const ready = form.bucket.trim() !== '' && form.authType !== 'anonymous';
   useEffect(() => {
     clearTimeout(timer.current);
@@ -196,9 +196,9 @@ function usePolicies(form: SourceForm, name: string | undefined) {
     return () => clearTimeout(timer.current);
   }, [text, ready]);
   return useQuery({
-    queryKey: ['policy', name, asked],
+    queryKey: ['policy', asked, principal],
     queryFn: ({ signal }) =>
-      request<Policies>('POST', '/sources/policy', {}, { body: { settings: JSON.parse(asked ?? '{}') as unknown }, signal }),
+      request<Policies>('POST', '/sources/policy', {}, { query: { principal }, body: JSON.parse(asked ?? '{}') as unknown, signal }),
     enabled: asked !== null,
     placeholderData: (before) => before,
     retry: false,

@@ -33,8 +33,8 @@ export function PreviewPane({ settings, ready }: { settings: SyncSettings; ready
       {ready && !error && data && (
         <>
           {data.errors.map((problem) => (
-            <p key={`${problem.pointer} ${problem.detail}`} className={styles.warn}>
-              {sentence(problem.detail)}
+            <p key={problem} className={styles.warn}>
+              {sentence(problem)}
             </p>
           ))}
           {data.payloads.length === 0 && data.errors.length === 0 && <p className={styles.plain}>The model has no rows.</p>}

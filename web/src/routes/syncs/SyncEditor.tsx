@@ -87,7 +87,7 @@ function Editor({ existing, settings: initial }: { existing?: Sync; settings: Sy
       // A sync that has run is planned by its name, so that what it delivered counts.
       const made =
         existing && of === JSON.stringify({ ...existing.settings, fields: existing.settings.fields ?? null })
-          ? await request<Plan>('POST', '/syncs/{name}/plan', { name: existing.name })
+          ? await request<Plan>('POST', '/syncs/{name}/plan', { name: existing.name }, { body: {} })
           : await request<Plan>('POST', '/syncs/plan', {}, { body: { settings, name: existing?.name } });
       setPlan({ of, plan: made });
     } catch (failure) {

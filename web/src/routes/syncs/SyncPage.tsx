@@ -32,7 +32,7 @@ const columns: ColumnOf<Run>[] = [
   { id: 'read', label: 'Read', align: 'right', value: (run) => run.bytes_read, show: (run) => bytes(run.bytes_read), wideOnly: true },
   { id: 'took', label: 'Took', align: 'right', value: (run) => run.duration_ms, show: (run) => (run.status === 'running' ? '' : duration(run.duration_ms)) },
   { id: 'when', label: 'Started', value: (run) => run.started_at, show: (run) => <Time at={run.started_at} /> },
-  { id: 'cause', label: 'Cause', value: (run) => run.cause, show: (run) => causeWords(run), wideOnly: true },
+  { id: 'cause', label: 'Cause', value: (run) => run.cause, show: causeWords, wideOnly: true },
 ];
 
 export function SyncPage() {
