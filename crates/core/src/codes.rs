@@ -59,6 +59,11 @@ macro_rules! codes {
 }
 
 codes! {
+    AUTH_001 = "AUTH-001", Failure, User, "the request is not signed in";
+    AUTH_002 = "AUTH-002", Failure, User, "the right to do this is missing";
+    AUTH_003 = "AUTH-003", Failure, User, "the e-mail address, password or code is wrong";
+    AUTH_004 = "AUTH-004", Failure, User, "too many attempts to sign in";
+    AUTH_005 = "AUTH-005", Failure, User, "the request comes from another place than the server's pages";
     CONF_001 = "CONF-001", Usage, User, "no project file was found";
     CONF_002 = "CONF-002", Usage, User, "the project file cannot be read as a project";
     CONF_003 = "CONF-003", Usage, User, "an environment variable is not set";

@@ -15,6 +15,7 @@ pub mod failpoint;
 pub mod report;
 pub mod schedule;
 pub mod secret;
+pub mod server_state;
 pub mod state;
 pub mod stream;
 #[cfg(feature = "testing")]
@@ -35,6 +36,7 @@ pub use failpoint::failpoint;
 pub use report::{FileCounts, RowCounts, RunReport, RunStatus, SourceRowCounts};
 pub use schedule::{ScheduleError, Scheduler, Timetable};
 pub use secret::Secret;
+pub use server_state::ServerStore;
 pub use state::{Checkpoint, Commit, Holder, Intent, Lease, Reject, SourceReject, StateStore};
 pub use stream::StreamName;
 
