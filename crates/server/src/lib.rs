@@ -25,10 +25,24 @@ mod ui;
 
 use std::time::Duration;
 
+use tapline_core::{Error, codes};
 use tokio::net::TcpListener;
+use url::Url;
 
 pub use app::{App, Settings};
 pub use routes::openapi;
+
+/// Reads the URL under which people reach the server.
+///
+/// # Errors
+/// A text that is no such URL.
+pub fn public_url(text: &str) -> tapline_core::Result<Url> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
+    url.ok_or_else(|| {
+        Error::new(codes::CONF_007, format!("`{text}` is not the URL of a server"))
+            .hint("write it like https://tapline.example.com")
+    })
+}
 
 /// How long requests under way may take when the server ends.
 const GRACE: Duration = Duration::from_secs(10);
