@@ -31,6 +31,7 @@ use url::Url;
 
 pub use app::{App, Settings};
 pub use routes::openapi;
+pub use runs::schedule;
 
 /// Reads the URL under which people reach the server.
 ///
