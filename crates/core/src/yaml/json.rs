@@ -18,7 +18,11 @@ impl Node {
             Json::Number(number) => Value::Scalar(Scalar::new(number.to_string(), true)),
             Json::String(text) => Value::Scalar(Scalar::new(text.clone(), false)),
             Json::Array(items) => Value::Sequence(
-                items.iter().enumerate().map(|(index, item)| Self::from_json(item, &format!("{name}/{index}"))).collect(),
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, item)| Self::from_json(item, &format!("{name}/{index}")))
+                    .collect(),
             ),
             Json::Object(members) => Value::Mapping(
                 members
@@ -77,7 +81,10 @@ mod tests {
 
         let json = json!({ "name": "007", "limit": 3, "header": true, "list": ["a", "b"] });
         let settings: Settings = from_node(&Node::from_json(&json, "x")).unwrap();
-        assert_eq!(settings, Settings { name: "007".into(), limit: Some(3), header: true, list: vec!["a".into(), "b".into()] });
+        assert_eq!(
+            settings,
+            Settings { name: "007".into(), limit: Some(3), header: true, list: vec!["a".into(), "b".into()] }
+        );
         let error = from_node::<Settings>(&Node::from_json(&json!({ "name": "x", "header": "true", "list": [] }), "x"));
         assert_eq!(&*error.unwrap_err().file, "x/header");
         let deep = Node::from_json(&json!({ "a/b": [null, { "c~d": 1 }] }), "");
