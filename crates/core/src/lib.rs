@@ -24,7 +24,7 @@ pub mod values;
 pub mod yaml;
 
 pub use batch::{ChangeBatch, Op, Outcome, Receipt, RowId, RowOutcome};
-pub use check::{CheckReport, CheckStep, CheckSteps};
+pub use check::{CheckReport, CheckStep, CheckSteps, StepObserver, observed};
 pub use codes::{Class, Code};
 pub use destination::{
     Capabilities, ConnectContext, Connector, Destination, ErasedConnector, FieldInfo, Marker, Owner, Published,

@@ -2,6 +2,8 @@
 //! Not here: who is asking (`auth`).
 //! Called by axum for the arguments of every route.
 
+use std::time::Duration;
+
 use axum::RequestExt;
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -14,6 +16,9 @@ use tapline_core::codes;
 use utoipa::IntoParams;
 
 use crate::problem::Problem;
+
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A JSON body.
 #[derive(Debug, Clone)]
@@ -75,7 +80,9 @@ impl<S: Send + Sync> FromRequest<S> for Text {
 }
 
 async fn body(request: Request) -> Result<Bytes, Problem> {
-    request.extract::<Bytes, _>().await.map_err(|rejection| {
+    let received = tokio::time::timeout(BODY_TIMEOUT, request.extract::<Bytes, _>()).await;
+    let slow = || Problem::new(StatusCode::REQUEST_TIMEOUT, codes::API_005, "the body did not arrive in time");
+    received.map_err(|_| slow())?.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, codes::API_005, "the body is too large")
         } else {

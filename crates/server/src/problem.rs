@@ -140,6 +140,36 @@ impl Problem {
         self
     }
 
+    /// What went wrong, for somebody at the command line: an error per fault.
+    pub fn into_errors(self) -> Vec<Error> {
+        let body = *self.body;
+        if body.errors.is_empty() {
+            let code = codes::find(&body.code).unwrap_or(codes::RUN_003);
+            return vec![body.hints.into_iter().fold(Error::new(code, body.detail), Error::hint)];
+        }
+        let error = |fault: Fault| {
+            let code = codes::find(&fault.code).unwrap_or(codes::CONF_002);
+            let place = fault.pointer.trim_start_matches('/').to_owned();
+            fault.hints.into_iter().fold(Error::new(code, format!("{place}: {}", fault.detail)), Error::hint)
+        };
+        body.errors.into_iter().map(error).collect()
+    }
+
+    /// The faults, with their pointers below `pointer` instead of below the settings of a request.
+    pub(crate) fn into_faults(self, pointer: &str) -> Vec<Fault> {
+        let body = *self.body;
+        if body.errors.is_empty() {
+            let code = codes::find(&body.code).unwrap_or(codes::CONF_002);
+            return vec![body.hints.into_iter().fold(Fault::new(pointer, code, body.detail), Fault::hint)];
+        }
+        let moved = |fault: Fault| {
+            let below = fault.pointer.strip_prefix("/settings").unwrap_or_default();
+            let pointer = if fault.pointer.starts_with(pointer) { fault.pointer } else { format!("{pointer}{below}") };
+            Fault { pointer, ..fault }
+        };
+        body.errors.into_iter().map(moved).collect()
+    }
+
     /// The status it is answered with.
     pub fn status(&self) -> StatusCode {
         self.status

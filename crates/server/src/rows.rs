@@ -46,6 +46,12 @@ pub struct RowColumn {
     data_type: String,
 }
 
+impl From<&ColumnDescription> for RowColumn {
+    fn from(column: &ColumnDescription) -> Self {
+        Self { name: column.name.clone(), data_type: column.data_type.clone() }
+    }
+}
+
 /// How rows are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -85,11 +91,6 @@ impl Rows {
         self.limit + 1
     }
 
-    /// Whether no more rows are wanted: an error of a query that was stopped for that is none.
-    pub fn is_full(&self) -> bool {
-        self.truncated
-    }
-
     /// The columns, in order.
     pub fn columns(&self) -> &[ColumnDescription] {
         &self.columns
@@ -106,12 +107,8 @@ impl Rows {
     /// # Errors
     /// Never, but for a bug.
     pub fn into_response(self, scan: &ScanReport) -> Result<Response> {
-        let column = |column: &ColumnDescription| RowColumn {
-            name: column.name.clone(),
-            data_type: column.data_type.clone(),
-        };
         let result = QueryResult {
-            columns: self.columns.iter().map(column).collect(),
+            columns: self.columns.iter().map(RowColumn::from).collect(),
             rows: Vec::new(),
             row_count: self.count,
             truncated: self.truncated,
@@ -121,12 +118,11 @@ impl Rows {
         };
         let text = serde_json::to_string(&result).map_err(|error| Error::internal("writing rows").because(error))?;
         // The rows are text already, which a parser and a printer in between could only make worse.
-        let place = "\"rows\":[";
         let (head, tail) = text.split_once("\"rows\":[]").ok_or_else(|| Error::internal("a result without rows"))?;
         let rows = self.into_json();
         let mut body = Vec::with_capacity(text.len() + rows.len());
         body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(place.trim_end_matches('[').as_bytes());
+        body.extend_from_slice(b"\"rows\":");
         body.extend_from_slice(&rows);
         body.extend_from_slice(tail.as_bytes());
         Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
@@ -158,7 +154,7 @@ impl BatchVisitor for Rows {
         for row in 0..batch.num_rows() {
             if self.count == self.limit || self.text.len() > MOST_BYTES {
                 self.truncated = true;
-                return Err(Error::new(tapline_core::codes::RUN_001, "no more rows are wanted"));
+                return Ok(());
             }
             if self.count > 0 {
                 self.text.push(b',');
@@ -208,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_beyond_the_limit_stop_the_query() {
+    fn rows_beyond_the_limit_are_left_out() {
         let mut rows = Rows::new(Layout::Objects, 1);
         rows.start(&batch().schema()).unwrap();
         assert_eq!(rows.wanted(), 2);
-        assert!(rows.batch(&batch()).is_err());
-        assert!(rows.is_full());
+        rows.batch(&batch()).unwrap();
+        assert!(rows.truncated);
         assert_eq!(String::from_utf8(rows.into_json()).unwrap(), r#"[{"id":1,"share":0.1,"na\"me":"a"}]"#);
     }
 }

@@ -37,21 +37,37 @@ impl Node {
         Self { span, value }
     }
 
-    /// The tree as JSON. What a variable gave is shown by the variable's name, since it may be a secret.
+    /// The tree as JSON, with what variables gave.
     pub fn to_json(&self) -> Json {
+        self.json(&|scalar| scalar.text().to_owned())
+    }
+
+    /// The tree as JSON to be shown: what a variable gave is shown by the variable's name, since it may be a secret.
+    pub fn to_shown_json(&self) -> Json {
+        self.json(&|scalar| match scalar.origin() {
+            Origin::Expanded { names, .. } => names.clone(),
+            Origin::File | Origin::Open => scalar.text().to_owned(),
+        })
+    }
+
+    fn json(&self, text: &dyn Fn(&Scalar) -> String) -> Json {
         match &self.value {
             Value::Null => Json::Null,
-            Value::Scalar(scalar) => match (scalar.origin(), scalar.typed_reading()) {
-                (Origin::Expanded { names, .. }, _) => Json::String(names.clone()),
-                (_, Some(Reading::Boolean(boolean))) => Json::Bool(boolean),
-                (_, Some(Reading::Unsigned(number))) => number.into(),
-                (_, Some(Reading::Signed(number))) => number.into(),
-                (_, Some(Reading::Float(number))) => number.into(),
-                (_, None) => Json::String(scalar.text().to_owned()),
-            },
-            Value::Sequence(items) => items.iter().map(Self::to_json).collect(),
+            Value::Scalar(scalar) => {
+                let text = text(scalar);
+                let typed = scalar.typed_reading().filter(|_| text == scalar.text()).map(|reading| match reading {
+                    Reading::Boolean(boolean) => Json::Bool(boolean),
+                    Reading::Unsigned(number) => number.into(),
+                    Reading::Signed(number) => number.into(),
+                    Reading::Float(number) => number.into(),
+                });
+                // `007` and `0x10` stay what they are for whoever takes a text.
+                let exact = |json: &Json| !json.is_i64() && !json.is_u64() || json.to_string() == text;
+                typed.filter(exact).unwrap_or(Json::String(text))
+            }
+            Value::Sequence(items) => items.iter().map(|item| item.json(text)).collect(),
             Value::Mapping(entries) => {
-                Json::Object(entries.iter().map(|(key, node)| (key.text.clone(), node.to_json())).collect())
+                Json::Object(entries.iter().map(|(key, node)| (key.text.clone(), node.json(text))).collect())
             }
         }
     }
@@ -95,6 +111,8 @@ mod tests {
     fn a_tree_and_back() {
         let json = json!({ "a": [1, -2, 0.5, true, null, "x", "1"], "b": { "c": "" } });
         assert_eq!(Node::from_json(&json, "").to_json(), json);
+        let node = crate::yaml::parse("{ a: 007, b: 0x10, c: 7, d: True }", "").unwrap();
+        assert_eq!(node.to_json(), json!({ "a": "007", "b": "0x10", "c": 7, "d": true }));
     }
 
     #[test]

@@ -9,12 +9,15 @@ use tapline_core::server_state::{Change, Definition, NewDefinition, Noun};
 use tapline_core::yaml::{ConfigErrors, Node};
 
 use super::project::Candidate;
-use super::{Catalog, Entry, NOUNS, refuse_variables};
+use super::{Catalog, Entry, refuse_variables};
 use crate::masking::has_mask;
 use crate::problem::{Fault, Problem, Result};
 
 /// Where settings stand in a request.
 const POINTER: &str = "/settings";
+
+/// Words that stand in paths where names stand otherwise.
+const RESERVED: [&str; 7] = ["check", "external-id", "key-check", "plan", "policy", "preview", "regions"];
 
 /// What a request wants to save.
 #[derive(Debug, Clone)]
@@ -35,7 +38,7 @@ impl Catalog {
     /// # Errors
     /// A name that is none or taken, and settings that cannot be kept.
     pub async fn create(&self, noun: Noun, edit: Edit, by: &str) -> Result<Entry> {
-        if !config::is_name(&edit.name) {
+        if !is_free(&edit.name) {
             return Err(no_name(&edit.name));
         }
         if self.is_in_file(noun, &edit.name) || self.store.definition(noun, &edit.name).await?.is_some() {
@@ -59,7 +62,7 @@ impl Catalog {
         let settings = self.settled(noun, Some(&definition), &edit.settings)?;
         let mut followers = Vec::new();
         if edit.name != name {
-            if !config::is_name(&edit.name) {
+            if !is_free(&edit.name) {
                 return Err(no_name(&edit.name));
             }
             if self.is_in_file(noun, &edit.name) || self.store.definition(noun, &edit.name).await?.is_some() {
@@ -137,7 +140,7 @@ impl Catalog {
     }
 
     /// Settings with the secrets that were kept, and with what the server adds.
-    fn settled(&self, noun: Noun, before: Option<&Definition>, settings: &Value) -> Result<Value> {
+    pub(super) fn settled(&self, noun: Noun, before: Option<&Definition>, settings: &Value) -> Result<Value> {
         let fault = |detail: &str| Problem::invalid(vec![Fault::new(POINTER, codes::CONF_002, detail)]);
         if !settings.is_object() {
             return Err(fault("expected the settings as an object"));
@@ -175,9 +178,11 @@ impl Catalog {
             .filter(|definition| !definition.draft)
             .map(|definition| (definition.noun, definition.name.as_str(), self.full(definition)))
             .collect();
-        let mut candidates = vec![Candidate { noun, before, name: &edit.name, settings }];
+        let mut candidates = vec![Candidate { noun, before, name: &edit.name, settings: Some(settings) }];
         candidates.extend(
-            followers.iter().map(|(noun, name, settings)| Candidate { noun: *noun, before: Some(name), name, settings }),
+            followers
+                .iter()
+                .map(|(noun, name, settings)| Candidate { noun: *noun, before: Some(name), name, settings: Some(settings) }),
         );
         self.validate(&candidates, POINTER).await.map(drop)
     }
@@ -228,11 +233,6 @@ fn users_of(noun: Noun) -> &'static [(Noun, &'static str)] {
     }
 }
 
-/// The noun that stands under a plural in paths and project files.
-pub fn noun_of(plural: &str) -> Option<Noun> {
-    NOUNS.into_iter().find(|noun| noun.plural() == plural)
-}
-
 /// A role that is given no external id gets one: whoever knows only the role's name cannot read through this server.
 fn add_external_id(settings: &mut Value) {
     let absent = |value: Option<&Value>| value.and_then(Value::as_str).is_none_or(str::is_empty);
@@ -248,7 +248,11 @@ fn add_external_id(settings: &mut Value) {
     }
 }
 
-fn no_name(name: &str) -> Problem {
+pub(super) fn is_free(name: &str) -> bool {
+    config::is_name(name) && !RESERVED.contains(&name)
+}
+
+pub(super) fn no_name(name: &str) -> Problem {
     let fault = Fault::new("/name", codes::CONF_002, format!("`{}` cannot be a name", name.escape_debug()));
     Problem::invalid(vec![fault.hint("use letters, digits, `_`, `-` and `.`")])
 }

@@ -58,7 +58,7 @@ impl Entry {
             revision: 0,
             updated_at: None,
             updated_by: None,
-            settings: catalog.masked(noun, &node.to_json()),
+            settings: catalog.masked(noun, &node.to_shown_json()),
         }
     }
 

@@ -5,6 +5,8 @@
 mod edit;
 mod entry;
 mod project;
+mod transfer;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +21,7 @@ use tapline_storage::S3SourceConfig;
 pub use edit::Edit;
 pub use entry::{Entry, Origin};
 pub use project::{Assembled, Candidate};
+pub use transfer::{Applied, Apply};
 pub use tapline_core::server_state::Noun;
 
 use crate::masking::Shape;

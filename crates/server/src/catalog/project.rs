@@ -29,12 +29,12 @@ pub struct Candidate<'a> {
     pub before: Option<&'a str>,
     /// Its name.
     pub name: &'a str,
-    /// Its settings with their secrets.
-    pub settings: &'a Value,
+    /// Its settings with their secrets; `None` where it is to be gone.
+    pub settings: Option<&'a Value>,
 }
 
 /// What places of a definition of the state begin with; a JSON pointer into its settings follows.
-fn place(noun: Noun, name: &str) -> String {
+pub(super) fn place(noun: Noun, name: &str) -> String {
     format!("{}/{name}#", noun.plural())
 }
 
@@ -55,26 +55,27 @@ impl Catalog {
         let mut errors = ConfigErrors::default();
         let mut sections: Vec<(Noun, Vec<(Key, Node)>)> = Vec::new();
         for noun in NOUNS {
-            let mut entries = self.in_file(noun).to_vec();
+            let mut entries: Vec<(Key, Node)> = Vec::new();
             let mut add = |name: &str, settings: &Value| {
-                if entries.iter().any(|(key, _)| key.text == name) {
-                    return;
-                }
                 let place = place(noun, name);
                 let mut node = Node::from_json(settings, &place);
                 refuse_variables(&mut node, &mut errors);
-                entries.push((Key { text: name.to_owned(), span: Span { file: place.into(), line: 1, column: 1 } }, node));
+                let span = Span { file: place.into(), line: 1, column: 1 };
+                entries.push((Key { text: name.to_owned(), span }, node));
             };
-            let ours = |candidate: &&Candidate<'_>| candidate.noun == noun;
-            for candidate in candidates.iter().filter(ours) {
-                add(candidate.name, candidate.settings);
+            let ours: Vec<&Candidate<'_>> = candidates.iter().filter(|candidate| candidate.noun == noun).collect();
+            for candidate in &ours {
+                if let Some(settings) = candidate.settings {
+                    add(candidate.name, settings);
+                }
             }
-            let replaced = |name: &str| candidates.iter().filter(ours).any(|candidate| candidate.before == Some(name));
+            let replaced = |name: &str| ours.iter().any(|ours| ours.before == Some(name) || ours.name == name);
             for definition in self.store.definitions(noun).await? {
-                if !definition.draft && !replaced(&definition.name) {
+                if !definition.draft && !replaced(&definition.name) && !self.is_in_file(noun, &definition.name) {
                     add(&definition.name, &self.full(&definition));
                 }
             }
+            entries.extend(self.in_file(noun).iter().filter(|(key, _)| !replaced(&key.text)).cloned());
             sections.push((noun, entries));
         }
         let mut root = self.root.clone();
@@ -98,8 +99,8 @@ impl Catalog {
     /// # Errors
     /// The faults.
     pub async fn validate(&self, candidates: &[Candidate<'_>], pointer: &str) -> Result<Assembled> {
-        let Some(Candidate { noun, name, settings, .. }) = candidates.first().copied() else {
-            return self.assemble(&[]).await;
+        let Some(Candidate { noun, name, settings: Some(settings), .. }) = candidates.first().copied() else {
+            return self.assemble(candidates).await;
         };
         if self.guarded {
             crate::addresses::check(settings, pointer).await.map_err(|fault| Problem::invalid(vec![fault]))?;
@@ -144,11 +145,11 @@ impl Catalog {
     }
 }
 
-fn fault(error: &ConfigError, pointer: String) -> Fault {
+pub(super) fn fault(error: &ConfigError, pointer: String) -> Fault {
     Fault { hints: error.hints.clone(), ..Fault::new(pointer, error.code, error.message.clone()) }
 }
 
-fn of_finding(finding: Finding, own: &str, pointer: &str, sql: &str) -> Fault {
+pub(super) fn of_finding(finding: Finding, own: &str, pointer: &str, sql: &str) -> Fault {
     let rest = finding.place.strip_prefix(own).unwrap_or_default();
     let mut fault = Fault { hints: finding.hints, ..Fault::new(format!("{pointer}{rest}"), finding.code, finding.message) };
     fault.place(sql, finding.excerpt.as_deref());
