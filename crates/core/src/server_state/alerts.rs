@@ -1,8 +1,7 @@
-//! What alerts have to remember: how each sync was when somebody was last told, and what has not been told yet.
+//! What alerts have to remember: how each sync was when it was last looked at, and what has not been told
+//! yet.
 //! Not here: the rules and channels, which are definitions; sending (the server's `alerts`).
 //! Called by the server's `alerts`.
-
-use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
-/// How a sync is, as far as alerts are concerned.
+/// How a sync is, as far as an alert is concerned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertCondition {
     /// `healthy`, or what is wrong: `failed`, `partial`, `stopped`, `late`.
@@ -37,17 +36,18 @@ pub struct AlertDelivery {
 /// Keeps what alerts remember.
 #[async_trait]
 pub trait Alerts: Send + Sync {
-    /// How each sync was, by name; one that was never told about is absent.
-    async fn alert_conditions(&self) -> Result<BTreeMap<String, AlertCondition>>;
+    /// How a sync was when it was last looked at for the alert with this id; `None` before.
+    async fn alert_condition(&self, alert: &str, sync: &str) -> Result<Option<AlertCondition>>;
 
-    /// Notes how a sync is, and what has to be told because of it, in one step. `expected` is how it was noted before;
-    /// `false`, changing nothing, where it is not any more.
+    /// Notes how a sync is for an alert, and what has to be told because of it, in one step. `expected` is how it was noted
+    /// before; `false`, changing nothing, where it is not any more.
     async fn put_alert_condition(
         &self,
+        alert: &str,
         sync: &str,
         expected: Option<&AlertCondition>,
         condition: &AlertCondition,
-        deliveries: &[AlertDelivery],
+        delivery: Option<&AlertDelivery>,
     ) -> Result<bool>;
 
     /// What is still to be told, oldest first.

@@ -2,8 +2,6 @@
 //! Not here: the promise ([`Alerts`]).
 //! Called through that trait alone.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use tapline_core::Result;
 use tapline_core::server_state::{AlertCondition, AlertDelivery, Alerts};
@@ -17,30 +15,32 @@ const DELIVERY: &str = "alert_delivery";
 
 #[async_trait]
 impl<S: Backend> Alerts for Served<S> {
-    async fn alert_conditions(&self) -> Result<BTreeMap<String, AlertCondition>> {
-        Ok(self.all(CONDITION).await?.into_iter().collect())
+    async fn alert_condition(&self, alert: &str, sync: &str) -> Result<Option<AlertCondition>> {
+        self.get(CONDITION, &key(alert, sync)).await
     }
 
     async fn put_alert_condition(
         &self,
+        alert: &str,
         sync: &str,
         expected: Option<&AlertCondition>,
         condition: &AlertCondition,
-        deliveries: &[AlertDelivery],
+        delivery: Option<&AlertDelivery>,
     ) -> Result<bool> {
-        let record = self.store.record(CONDITION, sync).await?;
+        let key = key(alert, sync);
+        let record = self.store.record(CONDITION, &key).await?;
         let present = record.as_ref().map(|record| parsed::<AlertCondition>(&record.body)).transpose()?;
         if present.as_ref() != expected {
             return Ok(false);
         }
         let mut writes = vec![Write::Put {
             kind: CONDITION,
-            key: sync.to_owned(),
+            key,
             guard: record.map_or(Guard::Absent, |record| Guard::At(record.revision)),
             body: serde_json::to_string(condition).map_err(unreadable)?,
             sealed: None,
         }];
-        for delivery in deliveries {
+        if let Some(delivery) = delivery {
             writes.push(put(DELIVERY, &delivery.id, delivery)?);
         }
         self.store.write_all(&writes).await
@@ -59,4 +59,9 @@ impl<S: Backend> Alerts for Served<S> {
     async fn drop_alert_delivery(&self, id: &str) -> Result<()> {
         self.delete(DELIVERY, id).await
     }
+}
+
+/// The key of how a sync is for an alert. No name of a sync holds a slash.
+fn key(alert: &str, sync: &str) -> String {
+    format!("{alert}/{sync}")
 }
