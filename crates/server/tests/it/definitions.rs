@@ -52,7 +52,8 @@ async fn secrets_never_leave_and_stay_when_an_edit_leaves_them_out() {
 #[tokio::test]
 async fn what_is_wrong_is_told_by_json_pointer() {
     let app = TestApp::new().await;
-    let create = async |settings: Value| app.post("/api/v1/sources", json!({ "name": "x", "settings": settings })).await;
+    let create =
+        async |settings: Value| app.post("/api/v1/sources", json!({ "name": "x", "settings": settings })).await;
     let told = create(json!({ "type": "s3", "bucket": "b", "buckets": 1 })).await.fails(422, "CONF-002");
     assert_eq!(told["errors"][0]["pointer"], "/settings/buckets", "{told}");
     let told = create(json!({ "type": "s3", "bucket": "${HOME}" })).await.fails(422, "CONF-002");

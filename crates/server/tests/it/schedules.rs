@@ -37,7 +37,10 @@ async fn a_schedule_can_be_looked_at_before_it_is_saved() {
     let app = TestApp::new().await;
     let preview = async |schedule| app.post("/api/v1/schedules/preview", json!({ "schedule": schedule })).await;
     let seen = preview(json!({ "cron": "0 6 * * *", "timezone": "Europe/Berlin" })).await.is(200);
-    assert_eq!((seen["next"].as_array().unwrap().len(), &seen["text"]), (5, &json!("every day at 06:00 (Europe/Berlin)")));
+    assert_eq!(
+        (seen["next"].as_array().unwrap().len(), &seen["text"]),
+        (5, &json!("every day at 06:00 (Europe/Berlin)"))
+    );
     assert_eq!(preview(json!("manual")).await.is(200)["next"], json!([]));
     let told = preview(json!({ "cron": "61 * * * *" })).await.fails(422, "CONF-002");
     assert_eq!(told["errors"][0]["pointer"], "/schedule/cron", "{told}");

@@ -52,7 +52,8 @@ async fn events_are_kept_and_resumed() {
     assert_eq!(ids, (1..=names.len() as u64).collect::<Vec<_>>());
     let rest = events(Some(&(ids.len() - 1).to_string())).await;
     assert_eq!(rest.text.lines().filter(|line| line.starts_with("id: ")).count(), 1, "{}", rest.text);
-    let data: Value = serde_json::from_str(rest.text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap()).unwrap();
+    let data: Value =
+        serde_json::from_str(rest.text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap()).unwrap();
     assert_eq!(data["report"]["run"], run["id"]);
     assert!(data["at"].is_string());
     events(Some("x")).await.fails(400, "API-006");

@@ -41,7 +41,8 @@ async fn a_file_is_applied_as_a_whole_or_not_at_all() {
     let told = apply(&app, "", file).await.fails(422, "CONF-002");
     assert_eq!(told["errors"][0]["pointer"], "/destinations/b/paht", "{told}");
     assert_eq!(app.get("/api/v1/destinations").await.is(200)["items"], json!([]));
-    let placeholder = "version: 1\nsources: { lake: { type: s3, bucket: b, secret_access: \"${KEY}\", access_id: x } }\n";
+    let placeholder =
+        "version: 1\nsources: { lake: { type: s3, bucket: b, secret_access: \"${KEY}\", access_id: x } }\n";
     apply(&app, "", placeholder).await.fails(422, "CONF-002");
     apply(&app, "", "version: 1\nsurces: {}").await.fails(422, "CONF-002");
 }
