@@ -36,7 +36,9 @@ fn collect(value: &Value, pointer: &str, hosts: &mut Vec<(String, Host<String>)>
             for (key, member) in members {
                 let below = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
                 match member {
-                    Value::String(text) => hosts.extend(hosts_of(key, text).into_iter().map(|host| (below.clone(), host))),
+                    Value::String(text) => {
+                        hosts.extend(hosts_of(key, text).into_iter().map(|host| (below.clone(), host)))
+                    }
                     other => collect(other, &below, hosts),
                 }
             }

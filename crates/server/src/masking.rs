@@ -100,13 +100,14 @@ impl Shape {
     fn below<'a>(&'a self, schemas: &[&'a Value], key: &str) -> Vec<&'a Value> {
         let mut found = Vec::new();
         for schema in schemas {
-            self.each(schema, DEPTH, &mut |schema| {
-                match schema.get("properties").and_then(|properties| properties.get(key)) {
-                    Some(property) => self.each(property, DEPTH, &mut |property| found.push(property)),
-                    None => {
-                        if let Some(any @ Value::Object(_)) = schema.get("additionalProperties") {
-                            self.each(any, DEPTH, &mut |any| found.push(any));
-                        }
+            self.each(schema, DEPTH, &mut |schema| match schema
+                .get("properties")
+                .and_then(|properties| properties.get(key))
+            {
+                Some(property) => self.each(property, DEPTH, &mut |property| found.push(property)),
+                None => {
+                    if let Some(any @ Value::Object(_)) = schema.get("additionalProperties") {
+                        self.each(any, DEPTH, &mut |any| found.push(any));
                     }
                 }
             });

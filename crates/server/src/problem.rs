@@ -249,7 +249,9 @@ fn status_of(error: &Error) -> StatusCode {
     let code = error.code();
     match code.class {
         _ if code == codes::API_001 => StatusCode::NOT_FOUND,
-        _ if [codes::API_002, codes::API_004, codes::SYNC_003, codes::STATE_003].contains(&code) => StatusCode::CONFLICT,
+        _ if [codes::API_002, codes::API_004, codes::SYNC_003, codes::STATE_003].contains(&code) => {
+            StatusCode::CONFLICT
+        }
         _ if code == codes::API_003 => StatusCode::PRECONDITION_FAILED,
         _ if code == codes::API_006 => StatusCode::BAD_REQUEST,
         _ if code == codes::S3_001 || code == codes::DEST_001 => StatusCode::GATEWAY_TIMEOUT,

@@ -90,7 +90,9 @@ async fn each_rule(
         match Rule::of(&rule::full(&definition)) {
             Ok(rule) if rule.watches(sync) => visit(&definition, &rule).await?,
             Ok(_) => {}
-            Err(problem) => tracing::error!(alert = definition.name, reason = problem.detail(), "an alert is not valid"),
+            Err(problem) => {
+                tracing::error!(alert = definition.name, reason = problem.detail(), "an alert is not valid")
+            }
         }
     }
     Ok(())
@@ -135,10 +137,8 @@ async fn turned(
             }
         });
         let condition = AlertCondition { condition: condition.to_owned(), since };
-        let noted = app
-            .store
-            .put_alert_condition(&definition.id, sync, before.as_ref(), &condition, delivery.as_ref())
-            .await?;
+        let noted =
+            app.store.put_alert_condition(&definition.id, sync, before.as_ref(), &condition, delivery.as_ref()).await?;
         if noted {
             app.alerts.wake.notify_one();
             return Ok(());

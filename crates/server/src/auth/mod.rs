@@ -19,9 +19,9 @@ use tapline_core::server_state::{Actor, ActorKind, Role, SignIn, User};
 use tokio::sync::Semaphore;
 
 pub use credential::Minted;
-pub use setup::first_start;
 pub(crate) use password::{checked, hashed, verified};
 pub(crate) use setup::claim;
+pub use setup::first_start;
 pub(crate) use sign_in::{begin, cookie, expired_cookie};
 pub(crate) use throttle::Throttle;
 
@@ -49,11 +49,7 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self {
-            attempts: Throttle::default(),
-            hashing: Semaphore::new(HASHED_AT_ONCE),
-            setup: setup::Code::default(),
-        }
+        Self { attempts: Throttle::default(), hashing: Semaphore::new(HASHED_AT_ONCE), setup: setup::Code::default() }
     }
 }
 

@@ -2,9 +2,9 @@
 //! Not here: how often somebody may guess (`throttle`).
 //! Called by the routes of setup, session and users.
 
+use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::Argon2;
 use http::StatusCode;
 use tapline_core::{Error, Secret, codes};
 

@@ -79,10 +79,12 @@ impl Catalog {
         self.accept(noun, Some(name), &edit, &settings, &followers).await?;
         let to = self.record(noun, &edit, &settings);
         let mut changes = vec![Change::Update { name: name.to_owned(), revision: Some(definition.revision), to }];
-        changes.extend(followers.into_iter().map(|Definition { noun, name, settings, secrets, draft, revision, .. }| {
-            let to = NewDefinition { noun, name: name.clone(), settings, secrets, draft };
-            Change::Update { name, revision: Some(revision), to }
-        }));
+        changes.extend(followers.into_iter().map(
+            |Definition { noun, name, settings, secrets, draft, revision, .. }| {
+                let to = NewDefinition { noun, name: name.clone(), settings, secrets, draft };
+                Change::Update { name, revision: Some(revision), to }
+            },
+        ));
         self.written(self.store.change(changes, by).await?)
     }
 
@@ -179,11 +181,12 @@ impl Catalog {
             .map(|definition| (definition.noun, definition.name.as_str(), self.full(definition)))
             .collect();
         let mut candidates = vec![Candidate { noun, before, name: &edit.name, settings: Some(settings) }];
-        candidates.extend(
-            followers
-                .iter()
-                .map(|(noun, name, settings)| Candidate { noun: *noun, before: Some(name), name, settings: Some(settings) }),
-        );
+        candidates.extend(followers.iter().map(|(noun, name, settings)| Candidate {
+            noun: *noun,
+            before: Some(name),
+            name,
+            settings: Some(settings),
+        }));
         self.validate(&candidates, POINTER).await.map(drop)
     }
 
@@ -200,10 +203,11 @@ impl Catalog {
         }
         let mut followers = Vec::new();
         for (user, key) in users_of(noun) {
-            if let Some((held, _)) = self.in_file(*user).iter().find(|(_, node)| {
-                node.get(key).and_then(Node::text) == Some(name)
-            }) {
-                let holder = format!("the {} `{}`, which comes from the project file, uses this name", user.word(), held.text);
+            if let Some((held, _)) =
+                self.in_file(*user).iter().find(|(_, node)| node.get(key).and_then(Node::text) == Some(name))
+            {
+                let holder =
+                    format!("the {} `{}`, which comes from the project file, uses this name", user.word(), held.text);
                 return Err(Problem::conflict(holder));
             }
             for mut definition in self.store.definitions(*user).await? {

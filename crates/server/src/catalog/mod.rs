@@ -21,8 +21,8 @@ use tapline_storage::S3SourceConfig;
 pub use edit::Edit;
 pub use entry::{Entry, Origin};
 pub use project::{Assembled, Candidate};
-pub use transfer::{Applied, Apply};
 pub use tapline_core::server_state::Noun;
+pub use transfer::{Applied, Apply};
 
 use crate::masking::Shape;
 use crate::parts::Parts;
@@ -96,7 +96,8 @@ impl Catalog {
         let mut secrets = tapline_core::server_state::Secrets::new();
         let Some(shape) = self.shape(noun, settings) else { return (settings.clone(), secrets) };
         let bare = shape.replace(settings, &mut |path, value| {
-            let pointer: String = path.iter().map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect();
+            let pointer: String =
+                path.iter().map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect();
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             secrets.insert(pointer, text.into());
             Value::Null

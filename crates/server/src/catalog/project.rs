@@ -151,7 +151,8 @@ pub(super) fn fault(error: &ConfigError, pointer: String) -> Fault {
 
 pub(super) fn of_finding(finding: Finding, own: &str, pointer: &str, sql: &str) -> Fault {
     let rest = finding.place.strip_prefix(own).unwrap_or_default();
-    let mut fault = Fault { hints: finding.hints, ..Fault::new(format!("{pointer}{rest}"), finding.code, finding.message) };
+    let mut fault =
+        Fault { hints: finding.hints, ..Fault::new(format!("{pointer}{rest}"), finding.code, finding.message) };
     fault.place(sql, finding.excerpt.as_deref());
     fault
 }

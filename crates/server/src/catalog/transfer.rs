@@ -72,8 +72,10 @@ impl Catalog {
         let full = self.full(definition);
         let Some(shape) = self.shape(definition.noun, &full) else { return full };
         shape.replace(&full, &mut |path, _| {
-            let words: Vec<&str> = std::iter::once(definition.name.as_str()).chain(path.iter().map(String::as_str)).collect();
-            let upper = |character: char| if character.is_ascii_alphanumeric() { character.to_ascii_uppercase() } else { '_' };
+            let words: Vec<&str> =
+                std::iter::once(definition.name.as_str()).chain(path.iter().map(String::as_str)).collect();
+            let upper =
+                |character: char| if character.is_ascii_alphanumeric() { character.to_ascii_uppercase() } else { '_' };
             json!(format!("${{{}}}", words.join("_").chars().map(upper).collect::<String>()))
         })
     }
@@ -144,7 +146,8 @@ impl Catalog {
             .filter(|(key, _)| !known.contains(&key.text.as_str()))
             .map(|(key, _)| {
                 let detail = format!("unknown key `{}`", key.text);
-                Fault::new(format!("/{}", key.text), codes::CONF_002, detail).hint(format!("valid: {}", known.join(", ")))
+                Fault::new(format!("/{}", key.text), codes::CONF_002, detail)
+                    .hint(format!("valid: {}", known.join(", ")))
             })
             .collect();
         if file.get("version").and_then(Node::text) != Some("1") {

@@ -94,11 +94,11 @@ async fn sources(_: Viewer) -> axum::Json<Page<SourceKind>> {
     security(("token" = ["viewer"]), ("session" = ["viewer"])),
     responses((status = 200, description = "Their names", body = Page<String>)))]
 async fn functions(_: Viewer) -> axum::Json<Page<String>> {
-    let mut names: Vec<String> =
-        tapline_engine::function_reference()
-            .iter()
-            .filter(|function| matches!(function.support, tapline_engine::Support::Supported))
-            .map(|function| function.name.to_string()).collect();
+    let mut names: Vec<String> = tapline_engine::function_reference()
+        .iter()
+        .filter(|function| matches!(function.support, tapline_engine::Support::Supported))
+        .map(|function| function.name.to_string())
+        .collect();
     names.sort_unstable();
     names.dedup();
     axum::Json(Page::whole(names))

@@ -169,8 +169,7 @@ async fn list(
         return Ok(axum::Json(page_of(&app, &caller, sync, &page, &query).await?));
     }
     let limit = page.limit()?;
-    let mut syncs: Vec<String> =
-        app.catalog.entries(Noun::Sync).await?.into_iter().map(|entry| entry.name).collect();
+    let mut syncs: Vec<String> = app.catalog.entries(Noun::Sync).await?.into_iter().map(|entry| entry.name).collect();
     // The cursor is the sync, and the cursor within its list.
     let after = page.after.take();
     let (sync, within) = after.as_deref().and_then(|after| after.split_once('|')).unwrap_or(("", ""));

@@ -91,7 +91,11 @@ async fn create(
     let actor = Actor { kind: ActorKind::User, name: email.clone() };
     let Some(user) = user.filter(|_| right) else {
         audit::record_of(&app, actor, address, "session.refused", None, json!({})).await?;
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, codes::AUTH_003, "the e-mail address or the password is wrong"));
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            codes::AUTH_003,
+            "the e-mail address or the password is wrong",
+        ));
     };
     app.auth.attempts.succeeded(&email, address);
     audit::record_of(&app, actor, address, "session.create", None, json!({})).await?;

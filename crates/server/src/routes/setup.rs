@@ -76,8 +76,15 @@ async fn create(
     let user = new_user(&app, body.email, body.name, Role::Admin, body.password).await?;
     app.store.create_user(&user, true).await?;
     let actor = Actor { kind: ActorKind::User, name: user.email.clone() };
-    audit::record_of(&app, actor, address, "users.create", Some(&user.email), json!({ "role": "admin", "first": true }))
-        .await?;
+    audit::record_of(
+        &app,
+        actor,
+        address,
+        "users.create",
+        Some(&user.email),
+        json!({ "role": "admin", "first": true }),
+    )
+    .await?;
     signed_in(&app, &headers, user).await
 }
 

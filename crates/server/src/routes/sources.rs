@@ -18,9 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::definitions::{
-    self, ChangedDefinition, NewDefinition, TriedSettings, created, tagged, trial, usable,
-};
+use super::definitions::{self, ChangedDefinition, NewDefinition, TriedSettings, created, tagged, trial, usable};
 use crate::app::App;
 use crate::auth::{Editor, Viewer};
 use crate::catalog::Entry;

@@ -411,9 +411,8 @@ async fn planned(app: &App, job: &SyncJob, options: &RunOptions, samples: usize)
     let cancel = CancellationToken::new();
     // A request that goes away takes its plan with it.
     let _guard = cancel.clone().drop_guard();
-    let planned = within(app, PLAN_TIMEOUT, async {
-        Ok(Box::pin(tapline_engine::plan(job, options, samples, &cancel)).await)
-    });
+    let planned =
+        within(app, PLAN_TIMEOUT, async { Ok(Box::pin(tapline_engine::plan(job, options, samples, &cancel)).await) });
     match planned.await? {
         Ok(PlanReport { sync, fingerprint, rows, samples }) => {
             Ok(PlanDocument { sync, fingerprint: Some(fingerprint), rows, samples, error: None })

@@ -2,8 +2,8 @@
 //! Not here: when a sync is due (`tapline_core::schedule`), the run itself (the engine).
 //! Called by the routes of syncs and runs, and by `serve`, which starts the scheduler.
 
-mod feed;
 mod execute;
+mod feed;
 mod scheduler;
 
 use std::collections::{BTreeMap, HashMap};
@@ -131,8 +131,11 @@ impl Runner {
             match waiting.get(sync) {
                 Some(other) if other.options == job.options => return Ok(other.clone()),
                 Some(other) => {
-                    return Err(Problem::conflict(format!("run {} of the sync `{sync}` is waiting already", other.run))
-                        .hint("wait for it, or cancel it"));
+                    return Err(Problem::conflict(format!(
+                        "run {} of the sync `{sync}` is waiting already",
+                        other.run
+                    ))
+                    .hint("wait for it, or cancel it"));
                 }
                 None => waiting.insert(sync.to_owned(), job.clone()),
             };

@@ -102,7 +102,14 @@ mod tests {
         for host in ["127.0.0.1:7171", "localhost:7171", "[::1]:7171", "tapline.localhost", "10.0.0.1"] {
             assert!(admits(&settings, &Method::GET, &[("host", host)]), "{host}");
         }
-        for host in ["evil.example", "evil.example:7171", "localhost.evil.example", "notlocalhost", "127.0.0.1.evil.example", ""] {
+        for host in [
+            "evil.example",
+            "evil.example:7171",
+            "localhost.evil.example",
+            "notlocalhost",
+            "127.0.0.1.evil.example",
+            "",
+        ] {
             assert!(!admits(&settings, &Method::GET, &[("host", host)]), "{host}");
         }
     }
@@ -112,7 +119,11 @@ mod tests {
         let settings = settings("127.0.0.1:7171", Some("https://tapline.example.com"));
         let host = ("host", "tapline.example.com");
         assert!(admits(&settings, &Method::POST, &[host, ("origin", "https://tapline.example.com")]));
-        assert!(admits(&settings, &Method::POST, &[("host", "127.0.0.1:7171"), ("origin", "https://tapline.example.com")]));
+        assert!(admits(
+            &settings,
+            &Method::POST,
+            &[("host", "127.0.0.1:7171"), ("origin", "https://tapline.example.com")]
+        ));
         assert!(!admits(&settings, &Method::POST, &[host, ("origin", "https://evil.example")]));
         assert!(!admits(&settings, &Method::GET, &[("host", "evil.example")]));
     }
@@ -124,7 +135,9 @@ mod tests {
         assert!(admits(&settings, &Method::POST, &[host]));
         assert!(admits(&settings, &Method::POST, &[host, ("origin", "http://tapline.internal:7171")]));
         assert!(admits(&settings, &Method::POST, &[host, ("sec-fetch-site", "same-origin")]));
-        for other in ["https://evil.example", "null", "http://tapline.internal", "http://tapline.internal:7172", "file://"] {
+        for other in
+            ["https://evil.example", "null", "http://tapline.internal", "http://tapline.internal:7172", "file://"]
+        {
             assert!(!admits(&settings, &Method::DELETE, &[host, ("origin", other)]), "{other}");
         }
         for site in ["cross-site", "same-site"] {
