@@ -2,6 +2,8 @@
 //! Not here: what the commands do (`commands`), and what arguments mean together (each command checks its own).
 //! Called by `main`, which parses, and by `completions`.
 
+mod administration;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,6 +11,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::administration::{
+    Erase, Secret, SecretCommand, SecretRotate, Token, TokenCommand, TokenCreate, TokenList, TokenRevoke,
+};
 use crate::output::Format as RowFormat;
 
 /// CSV and Parquet files in S3, shaped with SQL, delivered to your databases
@@ -117,6 +122,12 @@ pub enum Command {
     Export(Export),
     /// Make the server's definitions say what a project file says
     Apply(Apply),
+    /// Make, list and revoke tokens of the API
+    Token(Token),
+    /// Change the key that seals secrets
+    Secret(Secret),
+    /// Forget one row: out of the snapshot and the rejected rows
+    Erase(Erase),
     /// Print the JSON Schema of the project file
     Schema(Schema),
     /// List the kinds of destinations, or the keys of one
@@ -497,7 +508,12 @@ mod tests {
 
     #[test]
     fn every_command_takes_format_json() {
-        for command in Cli::command().get_subcommands() {
+        let root = Cli::command();
+        let commands = root.get_subcommands().flat_map(|command| {
+            let below: Vec<_> = command.get_subcommands().collect();
+            if below.is_empty() { vec![command] } else { below }
+        });
+        for command in commands {
             let format = command.get_arguments().find(|argument| argument.get_id() == "format");
             let values = format.map(|argument| argument.get_possible_values()).unwrap_or_default();
             assert!(values.iter().any(|value| value.matches("json", false)), "{}", command.get_name());

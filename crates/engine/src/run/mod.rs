@@ -7,6 +7,7 @@ mod bad_keys;
 mod commit;
 mod cursor;
 mod drift;
+mod erase;
 mod guard;
 pub(crate) mod job;
 mod mapping;
@@ -23,6 +24,7 @@ mod stage;
 mod walk;
 
 pub use adopt::{Adopted, adopt};
+pub use erase::{Erased, erase};
 pub use job::{RunOptions, SyncJob};
 pub use mapping::validate_job;
 pub use plan::{FieldChange, PlanReport, PlanSample, plan};

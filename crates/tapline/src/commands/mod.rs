@@ -9,6 +9,7 @@ mod completions;
 mod demo;
 mod destinations;
 mod discover;
+mod erase;
 mod explain;
 mod export;
 mod functions;
@@ -22,8 +23,10 @@ mod reset;
 mod retry;
 mod runs;
 mod schema;
+mod secret;
 mod serve;
 mod sync;
+mod token;
 mod validate;
 
 use std::path::PathBuf;
@@ -50,7 +53,12 @@ pub struct Context {
 pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     let orderly = matches!(
         command,
-        Command::Plan(_) | Command::Sync(_) | Command::Retry(_) | Command::Demo(_) | Command::Serve(_)
+        Command::Plan(_)
+            | Command::Sync(_)
+            | Command::Retry(_)
+            | Command::Demo(_)
+            | Command::Serve(_)
+            | Command::Secret(_)
     );
     let work = Box::pin(dispatch(command, context));
     if orderly {
@@ -83,6 +91,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Serve(arguments) => serve::run(&arguments, context).await,
         Command::Export(arguments) => export::run(&arguments, context).await,
         Command::Apply(arguments) => apply::run(&arguments, context).await,
+        Command::Token(arguments) => token::run(&arguments, context).await,
+        Command::Secret(arguments) => secret::run(&arguments, context).await,
+        Command::Erase(arguments) => erase::run(&arguments, context).await,
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Destinations(arguments) => destinations::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
