@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::command::{self, cargo, succeeds, target};
 
 /// The version that the checks below were chosen for.
-const SCHEMATHESIS: &str = "schemathesis==4.4.1";
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 /// The token that the server accepts for the time of the test.
 const TOKEN: &str = "a-token-for-schemathesis";
 
