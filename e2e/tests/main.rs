@@ -38,6 +38,7 @@ mod runners;
 mod secrets;
 mod selection;
 mod servers;
+mod serving;
 mod shared_state;
 mod sources;
 mod stateful;

@@ -8,6 +8,7 @@
 mod bench;
 mod command;
 mod generate;
+mod schemathesis;
 mod services;
 mod test;
 mod totals;
@@ -20,6 +21,8 @@ cargo xtask test [--fast] [-- ARGS]    start services, check format, walls and l
                                        (--fast: no lints, no generated files; ARGS go to nextest)
 cargo xtask bench [NAME]               build for release and run bench/NAME; without NAME list them
 cargo xtask generate [--check]         write schemas and reference pages, or compare them with what is there
+cargo xtask fuzz [ARGS]                let schemathesis send the server requests of all kinds
+                                       (ARGS go to schemathesis)
 cargo xtask services up                start databases and print the variables that tests find them by:
                                        eval \"$(cargo xtask services up)\"
 cargo xtask services down              stop them";
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["generate"] => generate::run(false),
         ["generate", "--check"] => generate::run(true),
+        ["fuzz", rest @ ..] => schemathesis::run(rest),
         ["services", "up"] => services::up(),
         ["services", "down"] => services::down(),
         _ => {

@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::parts::Parts;
 use crate::problem::Problem;
 use crate::runs::Runner;
-use crate::{auth, routes, security};
+use crate::{alerts, auth, routes, security};
 
 /// The largest body, in bytes.
 pub const MOST_BODY_BYTES: usize = 4 << 20;
@@ -81,6 +81,8 @@ pub struct Inner {
     pub metrics: Metrics,
     /// What `auth` remembers between requests.
     pub auth: auth::Memory,
+    /// What `alerts` remembers between runs.
+    pub alerts: alerts::Memory,
     /// When the server was started.
     pub started_at: DateTime<Utc>,
     /// Room for queries and the like.
@@ -112,6 +114,7 @@ impl App {
             runner: Runner::new(Arc::clone(&store), settings.concurrency, stop),
             metrics: Metrics::default(),
             auth: auth::Memory::default(),
+            alerts: alerts::Memory::default(),
             started_at: Utc::now(),
             interactive: Semaphore::new(MOST_INTERACTIVE),
             settings,

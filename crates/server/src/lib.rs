@@ -31,6 +31,7 @@ use url::Url;
 
 pub use app::{App, Settings};
 pub use routes::openapi;
+pub use runs::schedule;
 
 /// Reads the URL under which people reach the server.
 ///
@@ -56,7 +57,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
 pub async fn serve(app: App, listener: TcpListener) {
     let stop = app.runner.stop.clone();
     let scheduling = tokio::spawn(runs::schedule(app.clone()));
-    let alerting = tokio::spawn(alerts::run(app.clone()));
+    let alerting = tokio::spawn(alerts::start(app.clone()));
     let tidying = tokio::spawn(tidy(app.clone()));
     listen::serve(listener, app.router(), stop, GRACE).await;
     if tokio::time::timeout(RUNS_GRACE, scheduling).await.is_err() {

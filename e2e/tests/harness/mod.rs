@@ -7,6 +7,7 @@ mod database;
 mod files;
 #[path = "../../../crates/destinations/tests/postgres/own_server.rs"]
 mod own_server;
+mod server;
 mod target;
 mod world;
 
@@ -14,6 +15,7 @@ pub use binary::{Outcome, Run, signal, wait_until};
 pub use database::Database;
 pub use files::{Cell, Format, Table, customers};
 pub use own_server::OwnServer;
+pub use server::{ADMIN, Server, read_answer};
 pub use target::{Target, sqlite_rows};
 pub use world::{Delivery, World};
 

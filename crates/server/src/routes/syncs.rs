@@ -549,6 +549,44 @@ async fn adopt(
     Ok(axum::Json(AdoptedView { rows: adopted.rows, unread: adopted.unread, without_key: adopted.without_key }))
 }
 
+/// Whose data are to be forgotten.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EraseRequest {
+    /// The primary key, field by field, as the destination names them.
+    #[schema(value_type = Object)]
+    key: serde_json::Map<String, Value>,
+}
+
+/// What was forgotten.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Erased)]
+struct ErasedView {
+    /// Entries of snapshots.
+    snapshots: u64,
+    /// Rejected rows.
+    rejects: u64,
+}
+
+/// Forget all that is kept of one primary key; what the destination holds is not touched
+#[utoipa::path(post, path = "/syncs/{name}/erase", tag = "syncs", params(("name" = String, Path)),
+    request_body = EraseRequest, security(("token" = ["admin"]), ("session" = ["admin"])),
+    responses((status = 200, description = "What was forgotten", body = ErasedView)))]
+async fn erase(
+    State(app): State<App>,
+    Admin(caller): Admin,
+    Path(name): Path<String>,
+    Json(body): Json<EraseRequest>,
+) -> Result<axum::Json<ErasedView>> {
+    usable(&app, Noun::Sync, &name).await?;
+    let job = job(&app, &name).await?;
+    let erased = finished(async move { Box::pin(tapline_engine::erase(&job, &body.key)).await }).await?;
+    let view = ErasedView { snapshots: erased.snapshots, rejects: erased.rejects };
+    // Whose key it was is what nobody is to know any more.
+    audit::record(&app, &caller, "syncs.erase", Some(&name), json!(view)).await?;
+    Ok(axum::Json(view))
+}
+
 /// Work that holds a lease goes on to its end, even where nobody waits for the answer any more.
 async fn finished<T: Send + 'static>(
     work: impl Future<Output = tapline_core::Result<T>> + Send + 'static,
@@ -571,4 +609,5 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(retry))
         .routes(routes!(reset))
         .routes(routes!(adopt))
+        .routes(routes!(erase))
 }
