@@ -13,6 +13,7 @@ mod document;
 mod models;
 mod protection;
 mod schedules;
+mod secrets;
 mod sources;
 mod syncs;
 mod transfer;
