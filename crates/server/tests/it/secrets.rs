@@ -36,7 +36,8 @@ async fn no_route_returns_a_secret() {
     let mut wrong = source.clone();
     wrong["region"] = Value::Null;
     wrong["auth"]["unknown"] = json!(CANARY);
-    let broken_alert = json!({ "name": "b", "when": ["failed"], "syncs": ["*"], "channel": { "type": "slack", "url": CANARY } });
+    let broken_alert =
+        json!({ "name": "b", "when": ["failed"], "syncs": ["*"], "channel": { "type": "slack", "url": CANARY } });
     for (path, body) in [
         ("/api/v1/sources", json!({ "name": "wrong", "settings": wrong })),
         ("/api/v1/sources", json!({ "name": "canary", "settings": source })),
