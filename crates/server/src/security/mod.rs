@@ -7,7 +7,7 @@ mod origin;
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,12 +17,19 @@ use bytes::BytesMut;
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use tapline_core::codes;
+use tokio::sync::Semaphore;
 
 use crate::app::{App, MOST_BODY_BYTES};
 use crate::problem::{Problem, Result};
 
 /// How long a client may take for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bodies up to this size are received as they come.
+const SMALL_BODY_BYTES: u64 = 64 << 10;
+/// Larger ones that are received at once; the rest wait, so that nobody fills the memory without even signing in.
+const LARGE_BODIES: usize = 16;
+static LARGE: Semaphore = Semaphore::const_new(LARGE_BODIES);
 
 /// What styles in a page of this response have to carry; other ones are not applied.
 #[derive(Debug, Clone)]
@@ -55,7 +62,12 @@ async fn received(headers: &HeaderMap, body: Body, time: Duration) -> Result<Bod
     if told.is_some_and(|told| told > MOST_BODY_BYTES as u64) {
         return Err(too_large());
     }
-    match tokio::time::timeout(time, whole(body)).await {
+    let is_large = told.is_none_or(|told| told > SMALL_BODY_BYTES) && !body.is_end_stream();
+    let receive = async {
+        let _room = if is_large { LARGE.acquire().await.ok() } else { None };
+        whole(body).await
+    };
+    match tokio::time::timeout(time, receive).await {
         Ok(body) => body,
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, codes::API_005, "the body took too long to arrive")),
     }

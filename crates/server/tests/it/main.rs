@@ -4,12 +4,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+mod accounts;
+mod alerts;
 mod app;
 mod authorisation;
 mod definitions;
 mod document;
 mod models;
+mod protection;
 mod schedules;
+mod secrets;
 mod sources;
 mod syncs;
 mod transfer;
