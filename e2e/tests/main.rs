@@ -41,6 +41,7 @@ mod runners;
 mod secrets;
 mod selection;
 mod servers;
+mod serving;
 mod shared_state;
 mod slack;
 mod sources;

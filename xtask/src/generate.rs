@@ -8,8 +8,9 @@ use crate::Outcome;
 use crate::command::{cargo, output, root};
 
 /// Each generated file, and the arguments of `tapline` that print it.
-const GENERATED: [(&str, &[&str]); 3] = [
+const GENERATED: [(&str, &[&str]); 4] = [
     ("schema/tapline.schema.json", &["schema"]),
+    ("schema/openapi.json", &["schema", "--openapi"]),
     (DESTINATIONS, &["destinations", "--format", "markdown"]),
     ("docs/reference/functions.md", &["functions", "--format", "markdown"]),
 ];

@@ -9,6 +9,7 @@ mod bench;
 mod command;
 mod generate;
 mod new_destination;
+mod schemathesis;
 mod services;
 mod test;
 mod totals;
@@ -22,6 +23,8 @@ cargo xtask test [--fast] [-- ARGS]    start services, check format, walls and l
 cargo xtask bench [NAME]               build for release and run bench/NAME; without NAME list them
 cargo xtask generate [--check]         write schemas and reference pages, or compare them with what is there
 cargo xtask new-destination NAME       make the folder and the tests of a new kind of destination
+cargo xtask fuzz [ARGS]                let schemathesis send the server requests of all kinds
+                                       (ARGS go to schemathesis)
 cargo xtask services up                start databases and print the variables that tests find them by:
                                        eval \"$(cargo xtask services up)\"
 cargo xtask services down              stop them";
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["generate"] => generate::run(false),
         ["generate", "--check"] => generate::run(true),
         ["new-destination", name] => new_destination::run(name),
+        ["fuzz", rest @ ..] => schemathesis::run(rest),
         ["services", "up"] => services::up(),
         ["services", "down"] => services::down(),
         _ => {

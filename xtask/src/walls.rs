@@ -13,7 +13,7 @@ const OWN: [(&str, &[&str]); 9] = [
     ("tapline-e2e", &[]),
     ("tapline-endpoint", &[]),
     ("tapline-engine", &["tapline-core", "tapline-csv", "tapline-storage"]),
-    ("tapline-server", &["tapline-core", "tapline-engine"]),
+    ("tapline-server", &["tapline-core", "tapline-engine", "tapline-storage"]),
     ("tapline-state", &["tapline-core"]),
     ("tapline-storage", &["tapline-core", "tapline-csv"]),
 ];

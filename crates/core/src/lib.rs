@@ -15,6 +15,7 @@ pub mod failpoint;
 pub mod report;
 pub mod schedule;
 pub mod secret;
+pub mod server_state;
 pub mod state;
 pub mod stream;
 #[cfg(feature = "testing")]
@@ -23,7 +24,7 @@ pub mod values;
 pub mod yaml;
 
 pub use batch::{Answer, ChangeBatch, Op, Outcome, Receipt, RowId, RowOutcome, RowRange};
-pub use check::{CheckReport, CheckStep, CheckSteps};
+pub use check::{CheckReport, CheckStep, CheckSteps, StepObserver, observed};
 pub use codes::{Class, Code};
 pub use destination::{
     Capabilities, ConnectContext, Connector, Destination, ErasedConnector, FieldInfo, Marker, Maturity, Owner,
@@ -35,6 +36,7 @@ pub use failpoint::failpoint;
 pub use report::{FileCounts, RowCounts, RunReport, RunStatus, SourceRowCounts};
 pub use schedule::{ScheduleError, Scheduler, Timetable};
 pub use secret::Secret;
+pub use server_state::ServerStore;
 pub use state::{Checkpoint, Commit, Holder, Intent, Lease, Reject, SourceReject, StateStore};
 pub use stream::StreamName;
 

@@ -163,7 +163,7 @@ fn lint(span: &Span, findings: Vec<String>) -> Vec<Problem> {
 }
 
 /// The problems of a model's SQL that show without its files.
-fn of_model(wiring: &Wiring, name: &str) -> Vec<Problem> {
+pub fn of_model(wiring: &Wiring, name: &str) -> Vec<Problem> {
     let project = &wiring.project;
     let (Some(model), Some(span)) = (project.models.get(name), project.sql_spans.get(name)) else { return Vec::new() };
     if wiring.is_open(&model.sql) {
@@ -176,7 +176,7 @@ fn of_model(wiring: &Wiring, name: &str) -> Vec<Problem> {
 }
 
 /// The problems of a sync's mapping that show without its model's columns, and of what it asks of its destination.
-fn of_sync(wiring: &Wiring, name: &str) -> Vec<Problem> {
+pub fn of_sync(wiring: &Wiring, name: &str) -> Vec<Problem> {
     let project = &wiring.project;
     let (Some(sync), Some(span)) = (project.syncs.get(name), project.sync_spans.get(name)) else { return Vec::new() };
     let Some(model) = project.models.get(&sync.model) else { return Vec::new() };

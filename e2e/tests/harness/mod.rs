@@ -9,6 +9,7 @@ mod files;
 mod mariadb;
 #[path = "../../../crates/destinations/tests/postgres/own_server.rs"]
 mod own_server;
+mod server;
 #[path = "../../../crates/destinations/tests/http/service.rs"]
 mod service;
 mod target;
@@ -20,6 +21,7 @@ pub use file_target::FileTarget;
 pub use files::{Cell, Format, Table, customers};
 pub use mariadb::MariaDb;
 pub use own_server::OwnServer;
+pub use server::{ADMIN, Server, read_answer};
 pub use service::{Asked, Reply, Service};
 pub use target::{Target, sqlite_rows};
 pub use world::{Delivery, World};

@@ -45,6 +45,8 @@ pub struct SyncJob {
 /// What the person who starts a run asks for.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
+    /// The run's id, where it has been given out before the run begins; a new ULID without it.
+    pub id: Option<String>,
     /// Make the stream equal to the model this once, whatever the sync's mode.
     pub full_refresh: bool,
     /// Rows at the destination that Tapline did not deliver may go.
@@ -67,6 +69,7 @@ pub struct RunOptions {
 impl Default for RunOptions {
     fn default() -> Self {
         Self {
+            id: None,
             full_refresh: false,
             replace_existing: false,
             allow_empty: false,

@@ -37,7 +37,7 @@ pub async fn run(job: &SyncJob, options: &RunOptions, events: &SharedSink, cance
     let started = Instant::now();
     let mut report = RunReport {
         sync: job.name.clone(),
-        run: ulid::Ulid::generate().to_string(),
+        run: options.id.clone().unwrap_or_else(|| ulid::Ulid::generate().to_string()),
         generation: 0,
         status: RunStatus::Running,
         mode: job.mode(options),

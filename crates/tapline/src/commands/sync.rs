@@ -34,6 +34,7 @@ pub async fn run(arguments: &Sync, context: &Context) -> Result<Exit, Failure> {
     // Every job is put together before the first one runs: what is wrong in the project stops all of them.
     let jobs: Vec<SyncJob> = names.iter().map(|name| wiring.job(name, &state)).collect::<Result<_, _>>()?;
     let options = RunOptions {
+        id: None,
         full_refresh: arguments.full_refresh,
         replace_existing: arguments.replace_existing,
         allow_empty: arguments.allow_empty,
