@@ -20,6 +20,7 @@ use tapline_core::{
     Checkpoint, Commit, Error, Intent, Lease, Reject, Result, RunReport, ServerStore, SourceReject, StateStore, codes,
 };
 
+pub use self::rotate::Rotated;
 use crate::backend::{Backend, Guard, Record, Write};
 use crate::record::{parsed, time, unreadable};
 
