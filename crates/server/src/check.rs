@@ -84,7 +84,7 @@ pub async fn respond(
             () = send.closed() => {}
         }
     });
-    let events = futures::stream::unfold(receive, |mut receive| async { Some((receive.recv().await?, receive)) });
+    let events = futures::stream::unfold(receive, |mut receive| async move { Some((receive.recv().await?, receive)) });
     Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response()
 }
 

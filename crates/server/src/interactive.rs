@@ -9,9 +9,10 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::Value;
 use tapline_core::codes;
-use tapline_engine::{Access, Limits, Session};
+use tapline_engine::{Access, Limits, ScanReport, Session};
 use tapline_storage::S3Source;
 
+use crate::apart::apart;
 use crate::app::App;
 use crate::problem::{Problem, Result};
 use crate::rows::{Layout, Rows};
@@ -71,12 +72,26 @@ pub fn time_limit(milliseconds: Option<u64>) -> Result<Duration> {
 /// # Errors
 /// What is wrong with the SQL, and what reading meets.
 pub async fn rows(source: Arc<S3Source>, sql: &str, limit: usize, pointer: &str) -> Result<Response> {
-    let session = Session::open(Access::Source(source), limits())?;
-    let mut rows = Rows::new(Layout::Lists, limit);
+    let rows = Rows::new(Layout::Lists, limit);
     let wanted = rows.wanted();
-    let scan = Box::pin(tapline_engine::execute(&session, sql, Some(wanted), &mut rows)).await;
-    let scan = scan.map_err(|error| Problem::of_sql(&error, sql, pointer))?;
+    let (rows, scan) = executed(source, sql, rows, Some(wanted), pointer).await?;
     Ok(rows.into_response(&scan)?)
+}
+
+async fn executed(
+    source: Arc<S3Source>,
+    sql: &str,
+    mut rows: Rows,
+    limit: Option<usize>,
+    pointer: &str,
+) -> Result<(Rows, ScanReport)> {
+    let statement = sql.to_owned();
+    let done = apart(move || async move {
+        let session = Session::open(Access::Source(source), limits())?;
+        let scan = tapline_engine::execute(&session, &statement, limit, &mut rows).await?;
+        Ok((rows, scan))
+    });
+    done.await.map_err(|error| Problem::of_sql(&error, sql, pointer))
 }
 
 /// Runs a statement of our own over a source and returns the values of its one row.
@@ -84,10 +99,7 @@ pub async fn rows(source: Arc<S3Source>, sql: &str, limit: usize, pointer: &str)
 /// # Errors
 /// What is wrong with the SQL, and what reading meets.
 pub async fn one_row(source: Arc<S3Source>, sql: &str, pointer: &str) -> Result<Vec<Value>> {
-    let session = Session::open(Access::Source(source), limits())?;
-    let mut rows = Rows::new(Layout::Lists, 1);
-    let scan = Box::pin(tapline_engine::execute(&session, sql, None, &mut rows)).await;
-    scan.map_err(|error| Problem::of_sql(&error, sql, pointer))?;
+    let (rows, _) = executed(source, sql, Rows::new(Layout::Lists, 1), None, pointer).await?;
     let rows: Vec<Vec<Value>> = serde_json::from_slice(&rows.into_json())
         .map_err(|error| tapline_core::Error::internal("reading a row").because(error))?;
     Ok(rows.into_iter().next().unwrap_or_default())

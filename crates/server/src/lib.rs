@@ -4,6 +4,7 @@
 
 mod addresses;
 pub mod alerts;
+mod apart;
 pub mod app;
 pub mod audit;
 pub mod auth;

@@ -241,14 +241,14 @@ fn users_of(noun: Noun) -> &'static [(Noun, &'static str)] {
 fn add_external_id(settings: &mut Value) {
     let absent = |value: Option<&Value>| value.and_then(Value::as_str).is_none_or(str::is_empty);
     let id = || json!(uuid::Uuid::new_v4().to_string());
-    match settings.get_mut("auth") {
-        Some(auth) if auth.get("type") == Some(&json!("iam_role")) && absent(auth.get("external_id")) => {
-            auth["external_id"] = id();
-        }
-        None if settings.get("auth_type") == Some(&json!("role")) && absent(settings.get("external_id")) => {
-            settings["external_id"] = id();
-        }
-        _ => {}
+    if settings.get("auth_type") == Some(&json!("role")) && absent(settings.get("external_id")) {
+        settings["external_id"] = id();
+    }
+    if let Some(auth) = settings.get_mut("auth")
+        && auth.get("type") == Some(&json!("iam_role"))
+        && absent(auth.get("external_id"))
+    {
+        auth["external_id"] = id();
     }
 }
 

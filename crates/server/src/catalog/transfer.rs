@@ -22,7 +22,7 @@ pub struct Apply<'a> {
     /// Delete definitions that the file does not have.
     pub prune: bool,
     /// Where variables come from; without it they may only stand for secrets, which stay as they are then.
-    pub lookup: Option<&'a dyn Lookup>,
+    pub lookup: Option<&'a (dyn Lookup + Sync)>,
     /// Who asks.
     pub by: &'a str,
 }
@@ -136,7 +136,7 @@ impl Catalog {
     async fn wanted(
         &self,
         file: &Node,
-        lookup: Option<&dyn Lookup>,
+        lookup: Option<&(dyn Lookup + Sync)>,
     ) -> Result<Vec<(Noun, String, Value, Option<Definition>)>> {
         let sections = ["version", "include", "state"].into_iter().chain(NOUNS.iter().map(|noun| noun.plural()));
         let known: Vec<&str> = sections.collect();
@@ -181,7 +181,7 @@ impl Catalog {
     }
 
     /// Settings with their variables filled in. A variable that stands for a secret and is not there keeps the secret.
-    fn filled(&self, noun: Noun, node: &Node, lookup: Option<&dyn Lookup>, pointer: &str) -> Result<Value> {
+    fn filled(&self, noun: Noun, node: &Node, lookup: Option<&(dyn Lookup + Sync)>, pointer: &str) -> Result<Value> {
         let settings = node.to_json();
         let expanded = |value: &Value| {
             let mut node = Node::from_json(value, pointer);

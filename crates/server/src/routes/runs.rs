@@ -324,7 +324,7 @@ async fn events(State(app): State<App>, _: Viewer, Path(id): Path<String>, heade
 /// The events of a run after `last`, until it has ended.
 fn follow(app: App, run: String, last: u64) -> impl Stream<Item = Result<Event, Infallible>> {
     let follower = Follower { app, run, last, ready: std::collections::VecDeque::new(), over: false };
-    futures::stream::unfold(follower, |mut follower| async {
+    futures::stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((Ok(told(&event)), follower))
     })

@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::definitions::{self, ChangedDefinition, NewDefinition, TriedSettings, created, tagged, trial, usable};
+use crate::apart::apart;
 use crate::app::App;
 use crate::auth::{Editor, Viewer};
 use crate::catalog::Entry;
@@ -172,8 +173,11 @@ async fn streams(State(app): State<App>, _: Viewer, Path(name): Path<String>) ->
     let project = usable(&app, Noun::Source, &name).await?;
     let source = app.catalog.parts.source(&project, &name, "tapline")?;
     let discovery = within(&app, DISCOVER_TIMEOUT, async {
-        let session = Session::open(tapline_engine::Access::Source(Arc::clone(&source)), interactive::limits())?;
-        Ok(Box::pin(tapline_engine::discover(&session, &source)).await?)
+        let discovered = apart(move || async move {
+            let session = Session::open(tapline_engine::Access::Source(Arc::clone(&source)), interactive::limits())?;
+            tapline_engine::discover(&session, &source).await
+        });
+        Ok(discovered.await?)
     })
     .await?;
     Ok(axum::Json(json!(discovery)))

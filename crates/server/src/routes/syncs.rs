@@ -24,6 +24,7 @@ use utoipa_axum::routes;
 use super::definitions::{self, ChangedDefinition, NewDefinition, TriedSettings, created, tagged, trial, usable};
 use super::runs::{ErrorView, RowCountsView, Run};
 use super::schedules;
+use crate::apart::{apart, to_its_end};
 use crate::app::App;
 use crate::audit;
 use crate::auth::{Admin, Caller, Editor, Viewer};
@@ -316,8 +317,11 @@ async fn preview(State(app): State<App>, _: Editor, Json(body): Json<UnsavedSync
     let job = unsaved_job(&app, body).await?;
     let payloads = within(&app, TIME_LIMIT, async {
         let mut rows = Rows::new(Layout::Objects, limit);
-        let wanted = rows.wanted();
-        Box::pin(tapline_engine::preview_sync(&job, wanted, &mut rows)).await?;
+        let previewed = apart(move || async move {
+            tapline_engine::preview_sync(&job, rows.wanted(), &mut rows).await?;
+            Ok(rows)
+        });
+        let rows = previewed.await?;
         let fields = rows.columns().iter().map(RowColumn::from).collect();
         let payloads = serde_json::from_slice(&rows.into_json())
             .map_err(|error| tapline_core::Error::internal("reading rows").because(error))?;
@@ -390,7 +394,7 @@ async fn plan(
     usable(&app, Noun::Sync, &name).await?;
     let job = job(&app, &name).await?;
     let options = RunOptions { full_refresh: body.full_refresh, ..RunOptions::default() };
-    Ok(axum::Json(planned(&app, &job, &options, samples).await?))
+    Ok(axum::Json(planned(&app, job, options, samples).await?))
 }
 
 /// Show what a run with settings that are not saved would change
@@ -404,27 +408,27 @@ async fn plan_unsaved(
 ) -> Result<axum::Json<PlanDocument>> {
     let samples = bounded("limit", body.limit, 5, MOST_SAMPLES)?;
     let job = unsaved_job(&app, body).await?;
-    Ok(axum::Json(planned(&app, &job, &RunOptions::default(), samples).await?))
+    Ok(axum::Json(planned(&app, job, RunOptions::default(), samples).await?))
 }
 
-async fn planned(app: &App, job: &SyncJob, options: &RunOptions, samples: usize) -> Result<PlanDocument> {
-    let cancel = CancellationToken::new();
-    // A request that goes away takes its plan with it.
-    let _guard = cancel.clone().drop_guard();
-    let planned =
-        within(app, PLAN_TIMEOUT, async { Ok(Box::pin(tapline_engine::plan(job, options, samples, &cancel)).await) });
+async fn planned(app: &App, job: SyncJob, options: RunOptions, samples: usize) -> Result<PlanDocument> {
+    let (name, sql) = (job.name.clone(), job.model.sql.clone());
+    let planned = within(app, PLAN_TIMEOUT, async {
+        let never = CancellationToken::new();
+        Ok(apart(move || async move { tapline_engine::plan(&job, &options, samples, &never).await }).await)
+    });
     match planned.await? {
         Ok(PlanReport { sync, fingerprint, rows, samples }) => {
             Ok(PlanDocument { sync, fingerprint: Some(fingerprint), rows, samples, error: None })
         }
         Err(error) if error.class() == Class::Guard => Ok(PlanDocument {
-            sync: job.name.clone(),
+            sync: name,
             fingerprint: None,
             rows: tapline_core::RowCounts::default(),
             samples: Vec::new(),
             error: Some(ErrorReport::from(&error)),
         }),
-        Err(error) => Err(Problem::of_sql(&error, &job.model.sql, "")),
+        Err(error) => Err(Problem::of_sql(&error, &sql, "")),
     }
 }
 
@@ -517,7 +521,7 @@ async fn reset(
     }
     usable(&app, Noun::Sync, &name).await?;
     let job = job(&app, &name).await?;
-    finished(async move { tapline_engine::reset(&job).await }).await?;
+    to_its_end(move || async move { tapline_engine::reset(&job).await }).await?;
     audit::record(&app, &caller, "syncs.reset", Some(&name), json!({})).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -544,7 +548,7 @@ async fn adopt(
 ) -> Result<axum::Json<AdoptedView>> {
     usable(&app, Noun::Sync, &name).await?;
     let job = job(&app, &name).await?;
-    let adopted = finished(async move { Box::pin(tapline_engine::adopt(&job)).await }).await?;
+    let adopted = to_its_end(move || async move { tapline_engine::adopt(&job).await }).await?;
     audit::record(&app, &caller, "syncs.adopt", Some(&name), json!({ "rows": adopted.rows })).await?;
     Ok(axum::Json(AdoptedView { rows: adopted.rows, unread: adopted.unread, without_key: adopted.without_key }))
 }
@@ -580,19 +584,11 @@ async fn erase(
 ) -> Result<axum::Json<ErasedView>> {
     usable(&app, Noun::Sync, &name).await?;
     let job = job(&app, &name).await?;
-    let erased = finished(async move { Box::pin(tapline_engine::erase(&job, &body.key)).await }).await?;
+    let erased = to_its_end(move || async move { tapline_engine::erase(&job, &body.key).await }).await?;
     let view = ErasedView { snapshots: erased.snapshots, rejects: erased.rejects };
     // Whose key it was is what nobody is to know any more.
     audit::record(&app, &caller, "syncs.erase", Some(&name), json!(view)).await?;
     Ok(axum::Json(view))
-}
-
-/// Work that holds a lease goes on to its end, even where nobody waits for the answer any more.
-async fn finished<T: Send + 'static>(
-    work: impl Future<Output = tapline_core::Result<T>> + Send + 'static,
-) -> Result<T> {
-    let done = tokio::spawn(work).await;
-    Ok(done.map_err(|error| tapline_core::Error::internal("the work ended by a panic").because(error))??)
 }
 
 /// The routes of syncs.

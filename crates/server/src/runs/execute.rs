@@ -13,6 +13,7 @@ use tapline_core::{Class, Error, ErrorReport, EventSink, RunEvent, RunReport, Ru
 use tapline_engine::SyncJob;
 
 use super::{Active, Feed, RunRequest, cause_of, leaves_rejects};
+use crate::apart::to_its_end;
 use crate::app::App;
 
 /// How long the events of a run may take to be kept when it has ended.
@@ -67,7 +68,7 @@ pub(super) async fn begin(app: &App, start: Start) -> tapline_core::Result<()> {
         let late = (Utc::now() - start.due).to_std().unwrap_or_default();
         app.metrics.run_started(late);
         let keeping = tokio::spawn(Arc::clone(&active.feed).keep(Arc::clone(&app.store), run.clone()));
-        let report = carry_out(&app, &start.sync, &run, &request, &active).await;
+        let report = carry_out(app.clone(), start.sync, run.clone(), request, active.clone()).await;
         active.feed.close();
         if tokio::time::timeout(KEEP_TIMEOUT, keeping).await.is_err() {
             tracing::warn!(run, "the events of a run were not kept in time");
@@ -77,27 +78,37 @@ pub(super) async fn begin(app: &App, start: Start) -> tapline_core::Result<()> {
     Ok(())
 }
 
-async fn carry_out(app: &App, sync: &str, run: &str, request: &RunRequest, active: &Active) -> RunReport {
+// Owns what it works on: futures over borrowed parts could not be shown to be `Send` where they are spawned.
+async fn carry_out(app: App, sync: String, run: String, request: RunRequest, active: Active) -> RunReport {
     let sink: SharedSink = Arc::clone(&active.feed) as SharedSink;
-    match job(app, sync).await {
+    let (options, cancel) = (request.options(&run), active.cancel.clone());
+    let ended = match job(&app, &sync).await {
         Ok(job) => {
-            let report = Box::pin(tapline_engine::run(&job, &request.options(run), &sink, &active.cancel)).await;
+            to_its_end(move || async move { Ok(tapline_engine::run(&job, &options, &sink, &cancel).await) }).await
+        }
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok(report) => {
             if report.generation == 0 {
                 // Without a lease the engine has recorded nothing.
-                record(app, &report).await;
+                record(&app, &report).await;
             }
             report
         }
-        Err(error) => {
-            let mut report = empty_report(sync, run, Mode::Incremental);
-            report.status = if error.class() == Class::Guard { RunStatus::Stopped } else { RunStatus::Failed };
-            report.error = Some(ErrorReport::from(&error));
-            report.ended_at = Some(Utc::now());
-            record(app, &report).await;
-            active.feed.send(RunEvent::Ended { report: Box::new(report.clone()) });
-            report
-        }
+        Err(error) => failed(&app, &sync, &run, &active, &error).await,
     }
+}
+
+/// The report of a run that could not begin.
+async fn failed(app: &App, sync: &str, run: &str, active: &Active, error: &Error) -> RunReport {
+    let mut report = empty_report(sync, run, Mode::Incremental);
+    report.status = if error.class() == Class::Guard { RunStatus::Stopped } else { RunStatus::Failed };
+    report.error = Some(ErrorReport::from(error));
+    report.ended_at = Some(Utc::now());
+    record(app, &report).await;
+    active.feed.send(RunEvent::Ended { report: Box::new(report.clone()) });
+    report
 }
 
 /// What the engine needs for a sync, by the definitions of this moment.

@@ -246,7 +246,8 @@ impl Runner {
     pub async fn forget(&self, sync: &str) -> Result<()> {
         self.scheduler.lock().remove(sync);
         self.plans.lock().remove(sync);
-        if let Some(job) = self.waiting.lock().remove(sync) {
+        let waiting = self.waiting.lock().remove(sync);
+        if let Some(job) = waiting {
             self.store.drop_job(&job.run).await?;
         }
         Ok(self.store.forget_schedule(sync).await?)
