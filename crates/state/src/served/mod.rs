@@ -24,8 +24,6 @@ pub use self::rotate::Rotated;
 use crate::backend::{Backend, Guard, Record, Write};
 use crate::record::{parsed, time, unreadable};
 
-pub use self::rotate::Rotated;
-
 /// How long the events of a run are kept.
 const EVENT_AGE: TimeDelta = TimeDelta::days(30);
 /// How long the audit log is kept.
