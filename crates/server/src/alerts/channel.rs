@@ -2,6 +2,7 @@
 //! Not here: what is told (`message`), when it is tried again (`alerts`).
 //! Called by `alerts`, and by the route that tries a channel.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -82,13 +83,10 @@ pub(super) async fn send(channel: &Channel, message: &Message, guarded: bool) ->
         addresses::check(&hosts(channel), "").await.map_err(|fault| Undelivered(fault.detail))?;
     }
     match channel {
-        Channel::Webhook(webhook) => {
-            let headers = webhook.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
-            post(&webhook.url, headers, &json!(message)).await
-        }
+        Channel::Webhook(webhook) => post(&webhook.url, &webhook.headers, &json!(message)).await,
         Channel::Slack(slack) => {
             let text = format!("*{}*\n{}", escaped(&message.headline()), escaped(&message.text()));
-            post(&slack.url, std::iter::empty(), &json!({ "text": text })).await
+            post(&slack.url, &BTreeMap::new(), &json!({ "text": text })).await
         }
         Channel::Email(email) => mail(email, message).await,
     }
@@ -99,17 +97,13 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-async fn post<'a>(
-    url: &Secret,
-    headers: impl Iterator<Item = (&'a str, &'a str)>,
-    body: &Value,
-) -> Result<(), Undelivered> {
+async fn post(url: &Secret, headers: &BTreeMap<String, Secret>, body: &Value) -> Result<(), Undelivered> {
     // A redirect could lead to an address that was not looked at.
     let client = reqwest::Client::builder().redirect(Policy::none()).timeout(TIMEOUT).build();
     let client = client.map_err(|error| Undelivered(told(error)))?;
     let mut request = client.post(url.expose()).header("content-type", "application/json").body(body.to_string());
     for (name, value) in headers {
-        request = request.header(name, value);
+        request = request.header(name, value.expose());
     }
     let response = request.send().await.map_err(|error| Undelivered(told(error)))?;
     if response.status().is_success() {

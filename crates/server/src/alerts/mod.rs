@@ -9,7 +9,7 @@ pub(crate) mod rule;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{StreamExt, stream};
+use futures::future::join_all;
 use serde_json::{Value, json};
 use tapline_core::schedule::Timetable;
 use tapline_core::server_state::{Actor, ActorKind, AlertCondition, AlertDelivery, Definition, Noun};
@@ -45,15 +45,19 @@ pub struct Memory {
 
 /// Looks what a run has made of its sync.
 pub async fn run_ended(app: &App, report: &RunReport) {
-    let since = report.ended_at.unwrap_or_else(Utc::now);
-    let result = each_rule(app, &report.sync, async |definition, rule| match rule.event_of(report) {
-        Some(outcome) => turned(app, definition, rule, &report.sync, outcome, since, Some(report)).await,
-        None => Ok(()),
-    })
-    .await;
-    if let Err(error) = result {
+    if let Err(error) = look_at(app, report).await {
         tracing::error!(sync = report.sync, error = %error.full_message(), "cannot note what to tell");
     }
+}
+
+async fn look_at(app: &App, report: &RunReport) -> Result<(), Error> {
+    let since = report.ended_at.unwrap_or_else(Utc::now);
+    for (definition, rule) in rules(app, &report.sync).await? {
+        if let Some(outcome) = rule.event_of(report) {
+            turned(app, &definition, &rule, &report.sync, outcome, since, Some(report)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Looks for late syncs and tells what is due, until the server ends. Of several servers on one state the one that
@@ -81,21 +85,19 @@ pub async fn start(app: App) {
     }
 }
 
-async fn each_rule(
-    app: &App,
-    sync: &str,
-    mut visit: impl AsyncFnMut(&Definition, &Rule) -> Result<(), Error>,
-) -> Result<(), Error> {
+/// The alerts that watch a sync.
+async fn rules(app: &App, sync: &str) -> Result<Vec<(Definition, Rule)>, Error> {
+    let mut rules = Vec::new();
     for definition in app.store.definitions(Noun::Alert).await? {
         match Rule::of(&rule::full(&definition)) {
-            Ok(rule) if rule.watches(sync) => visit(&definition, &rule).await?,
+            Ok(rule) if rule.watches(sync) => rules.push((definition, rule)),
             Ok(_) => {}
             Err(problem) => {
                 tracing::error!(alert = definition.name, reason = problem.detail(), "an alert is not valid")
             }
         }
     }
-    Ok(())
+    Ok(rules)
 }
 
 /// Notes how a sync is for an alert, and, if that is news that the alert tells, a message.
@@ -169,10 +171,9 @@ async fn look_for_late(app: &App) -> Result<()> {
         }
         let due = Timetable::new(&sync, &config.schedule).ok().and_then(|table| table.next_after(state.settled_until));
         if let Some(due) = due.filter(|due| *due + GRACE < now) {
-            each_rule(app, &sync, async |definition, rule| {
-                turned(app, definition, rule, &sync, Outcome::Wrong(Event::Late), due, None).await
-            })
-            .await?;
+            for (definition, rule) in rules(app, &sync).await? {
+                turned(app, &definition, &rule, &sync, Outcome::Wrong(Event::Late), due, None).await?;
+            }
         }
     }
     Ok(())
@@ -182,20 +183,23 @@ async fn look_for_late(app: &App) -> Result<()> {
 async fn tell(app: &App) -> Result<()> {
     let alerts = app.store.definitions(Noun::Alert).await?;
     let now = Utc::now();
-    let due = app.store.alert_deliveries().await?.into_iter().filter(|delivery| delivery.next_at <= now);
-    let attempts = due.map(|delivery| {
-        let alert = alerts.iter().find(|alert| alert.id == delivery.alert);
-        attempt(app, alert, delivery)
-    });
-    let mut attempts = stream::iter(attempts).buffer_unordered(SENT_AT_ONCE);
-    while let Some(result) = attempts.next().await {
-        result?;
+    let mut due = app.store.alert_deliveries().await?;
+    due.retain(|delivery| delivery.next_at <= now);
+    for several in due.chunks(SENT_AT_ONCE) {
+        let mut attempts = Vec::with_capacity(several.len());
+        for delivery in several {
+            let alert = alerts.iter().find(|alert| alert.id == delivery.alert);
+            attempts.push(attempt(app, alert, delivery));
+        }
+        for result in join_all(attempts).await {
+            result?;
+        }
     }
     Ok(())
 }
 
 /// Tries to deliver one message.
-async fn attempt(app: &App, alert: Option<&Definition>, delivery: AlertDelivery) -> Result<()> {
+async fn attempt(app: &App, alert: Option<&Definition>, delivery: &AlertDelivery) -> Result<()> {
     let rule = alert.and_then(|alert| Rule::of(&rule::full(alert)).ok());
     let message = serde_json::from_value::<Message>(delivery.message.clone()).ok();
     let (Some(rule), Some(message)) = (rule, message) else {
@@ -215,7 +219,7 @@ async fn attempt(app: &App, alert: Option<&Definition>, delivery: AlertDelivery)
         return Ok(app.store.drop_alert_delivery(&delivery.id).await?);
     }
     let wait = FIRST_WAIT.checked_mul(1 << delivery.attempts.min(20)).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-    let delivery = AlertDelivery { attempts, next_at: Utc::now() + wait, ..delivery };
+    let delivery = AlertDelivery { attempts, next_at: Utc::now() + wait, ..delivery.clone() };
     Ok(app.store.put_alert_delivery(&delivery).await?)
 }
 

@@ -20,10 +20,9 @@ use tapline_core::{
     Checkpoint, Commit, Error, Intent, Lease, Reject, Result, RunReport, ServerStore, SourceReject, StateStore, codes,
 };
 
+pub use self::rotate::Rotated;
 use crate::backend::{Backend, Guard, Record, Write};
 use crate::record::{parsed, time, unreadable};
-
-pub use self::rotate::Rotated;
 
 /// How long the events of a run are kept.
 const EVENT_AGE: TimeDelta = TimeDelta::days(30);

@@ -138,7 +138,7 @@ fn copy_all(from: &Path, to: &Path) {
 async fn a_database_of_an_older_version_is_brought_up_to_date() {
     let folder = Folder::new();
     let path = folder.path().join("state.db");
-    execute(&path, include_str!("../src/sqlite/migrations/0001_initial.sql")).await;
+    execute(&path, include_str!("../../src/sqlite/migrations/0001_initial.sql")).await;
     execute(
         &path,
         r#"INSERT INTO meta (name, value) VALUES ('id', 'the same'); PRAGMA user_version = 1;
