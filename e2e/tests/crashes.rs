@@ -3,9 +3,22 @@
 
 use std::time::Instant;
 
-use crate::harness::{Cell, Delivery, Format, Table, Target, World, customers, on_both, signal, wait_until};
+use crate::harness::{Cell, Delivery, Format, Table, Target, World, customers, on_all, signal, wait_until};
 
-on_both!(
+on_all!(
+    after_stamp,
+    after_open,
+    after_staging,
+    before_intent,
+    after_intent,
+    after_publish,
+    after_snapshot,
+    after_commit,
+    killed_at_any_moment,
+    killed_twice_in_a_row,
+);
+
+crate::harness::on_files!(
     after_stamp,
     after_open,
     after_staging,

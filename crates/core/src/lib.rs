@@ -23,12 +23,12 @@ pub mod testing;
 pub mod values;
 pub mod yaml;
 
-pub use batch::{ChangeBatch, Op, Outcome, Receipt, RowId, RowOutcome};
+pub use batch::{Answer, ChangeBatch, Op, Outcome, Receipt, RowId, RowOutcome, RowRange};
 pub use check::{CheckReport, CheckStep, CheckSteps, StepObserver, observed};
 pub use codes::{Class, Code};
 pub use destination::{
-    Capabilities, ConnectContext, Connector, Destination, ErasedConnector, FieldInfo, Marker, Owner, Published,
-    ReadBack, Refresh, RowReader, StreamInfo, Target, Writer,
+    Capabilities, ConnectContext, Connector, Destination, ErasedConnector, FieldInfo, Marker, Maturity, Owner,
+    Published, ReadBack, Refresh, RowReader, StreamInfo, Target, Writer,
 };
 pub use error::{Blame, Error, ErrorReport, Result, Retry};
 pub use event::{EventSink, Phase, RunEvent, SharedSink, Silent};

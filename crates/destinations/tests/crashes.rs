@@ -22,7 +22,7 @@ fn two(ids: &[i64], values: &[&str]) -> RecordBatch {
 }
 
 /// Delivers changes of every kind, one of which is refused where the table has its check.
-async fn deliver(destination: &dyn Destination, stream: &StreamName, generation: u64) -> tapline_core::Result<()> {
+pub async fn deliver(destination: &dyn Destination, stream: &StreamName, generation: u64) -> tapline_core::Result<()> {
     destination.stamp(stream, &owner(), generation).await?;
     let rows = [
         (Op::Delete, two(&[1], &[""]).project(&[0]).unwrap()),
@@ -57,6 +57,11 @@ async fn victim() {
     let (kind, place) = place.split_once(' ').unwrap();
     let destination = match kind {
         "sqlite" => crate::sqlite::destination_at(place.as_ref()),
+        "mysql" => crate::mysql::destination_at(place),
+        "files" => {
+            let (folder, settings) = place.split_once('\n').unwrap();
+            crate::files::destination(folder.as_ref(), settings)
+        }
         _ => crate::postgres::destination_at(place),
     };
     let stream = StreamName::parse(&std::env::var(STREAM).unwrap()).unwrap();
@@ -64,7 +69,7 @@ async fn victim() {
 }
 
 /// Runs the victim, which must die at this point.
-async fn kill_at(point: &str, bench: &Bench, place: &str, generation: u64) {
+pub async fn kill_at(point: &str, bench: &Bench, place: &str, generation: u64) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "crashes::victim", "--nocapture"])
@@ -108,7 +113,8 @@ pub async fn changes_survive_a_kill_at_every_point(bench: &Bench, place: &str) {
     }
 }
 
-/// A table that is to be made: after a kill there is none, or a whole one.
+/// A table that is to be made: after a kill there is none, or a whole one. Where a table cannot be made within a
+/// transaction, there may be one without rows.
 pub async fn a_new_table_survives_a_kill_at_every_point(bench: &Bench, place: &str) {
     let new = texts(&[&["3", "C"], &["5", "e"], &["6", "f"], &["7", "bad"]]);
     let points =
@@ -118,7 +124,9 @@ pub async fn a_new_table_survives_a_kill_at_every_point(bench: &Bench, place: &s
         kill_at(point, bench, place, generation).await;
         let published = point == "publish-committed";
         let holds = bench.destination.holds_rows(&bench.stream).await.unwrap();
-        assert_eq!(holds, published.then_some(true), "{point}");
+        let commits_tables = place.starts_with("mysql ");
+        let stands = if commits_tables { holds.filter(|holds| *holds) } else { holds };
+        assert_eq!(stands, published.then_some(true), "{point}");
         if !published {
             deliver(&*bench.destination, &bench.stream, generation).await.unwrap();
         }

@@ -5,6 +5,7 @@
 
 mod diff;
 mod discover;
+mod json_schema;
 mod run;
 pub mod sql;
 

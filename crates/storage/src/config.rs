@@ -279,7 +279,8 @@ impl FlatAuth {
 }
 
 impl AuthKeys {
-    fn settle(self) -> Result<Auth, String> {
+    /// What the keys come down to; the error is for the user.
+    pub fn settle(self) -> Result<Auth, String> {
         let kind = self.r#type;
         let belongs = [
             ("access_key_id", self.access_key_id.is_some(), AuthType::IamUser),

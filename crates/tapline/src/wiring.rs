@@ -126,7 +126,7 @@ impl Wiring {
         let entry = find(&self.project.destinations, "destination", name)?;
         problems::stop_at(problems::of_destination(self, name))?;
         let connector = self.connector(entry)?;
-        let context = ConnectContext { name: name.to_owned(), folder: self.project.folder.clone() };
+        let context = ConnectContext::new(name, &self.project.folder);
         Ok((connector.connect(&entry.node, &context)?, connector))
     }
 
@@ -190,13 +190,14 @@ impl Wiring {
         let model = self.model(&sync.model)?;
         problems::stop_at(problems::of_sync_and_its_parts(self, name))?;
         let (destination, connector) = self.destination(&sync.destination)?;
+        let entry = find(&self.project.destinations, "destination", &sync.destination)?;
         Ok(SyncJob {
             name: name.to_owned(),
             sync: sync.clone(),
             model: model.clone(),
             source: self.source(&model.source, &format!("tapline-{name}"))?,
             destination,
-            capabilities: connector.capabilities(),
+            capabilities: connector.capabilities_of(&entry.node)?,
             state: Arc::clone(state),
             snapshots: self.project.folder.join(self.snapshots()),
             shared: self.shared_snapshots()?,

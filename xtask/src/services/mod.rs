@@ -3,6 +3,8 @@
 //! Called by `test` and by `cargo xtask services`.
 
 mod apt;
+mod mariadb;
+mod openssh;
 mod postgres;
 mod supervisor;
 
@@ -37,8 +39,8 @@ trait Service {
 }
 
 /// Every service, in the order they start.
-fn all() -> [&'static dyn Service; 1] {
-    [&postgres::Postgres]
+fn all() -> [&'static dyn Service; 3] {
+    [&postgres::Postgres, &mariadb::MariaDb, &openssh::OpenSsh]
 }
 
 /// Services that run until this is dropped.

@@ -6,6 +6,7 @@ mod adopt;
 mod bad_keys;
 mod commit;
 mod cursor;
+mod deliver;
 mod drift;
 mod erase;
 mod guard;

@@ -258,7 +258,7 @@ impl Parts for TestParts {
 
     fn destination(&self, project: &Project, name: &str) -> Result<Arc<dyn Destination>> {
         let entry = project.destinations.get(name).ok_or_else(absent)?;
-        let context = ConnectContext { name: name.to_owned(), folder: project.folder.clone() };
+        let context = ConnectContext::new(name, project.folder.clone());
         self.connector(entry)?.connect(&entry.node, &context)
     }
 
