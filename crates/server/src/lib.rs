@@ -57,7 +57,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// nothing is lost, what they did written down.
 pub async fn serve(app: App, listener: TcpListener) {
     let stop = app.runner.stop.clone();
-    let scheduling = tokio::spawn(runs::schedule(app.clone()));
+    let scheduling = tokio::spawn(schedule(app.clone()));
     let alerting = tokio::spawn(alerts::start(app.clone()));
     let tidying = tokio::spawn(tidy(app.clone()));
     listen::serve(listener, app.router(), stop, GRACE).await;

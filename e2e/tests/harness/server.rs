@@ -79,10 +79,6 @@ impl Server {
         self.send("POST", path, Some(body), &[])
     }
 
-    pub fn put(&self, path: &str, body: Value) -> Answer {
-        self.send("PUT", path, Some(body), &[])
-    }
-
     /// Sends a request of its own connection, and reads the answer to its end.
     pub fn send(&self, method: &str, path: &str, body: Option<Value>, headers: &[(&str, &str)]) -> Answer {
         let mut stream = self.connect();

@@ -56,7 +56,7 @@ async fn connectors(State(app): State<App>, _: Viewer) -> axum::Json<Page<Connec
             kind: connector.name().to_owned(),
             title: title(connector.name()),
             summary: connector.summary().to_owned(),
-            maturity: "stable".to_owned(),
+            maturity: connector.maturity().as_str().to_owned(),
             capabilities: CapabilitiesView {
                 transactional: can.transactional,
                 deletes: can.deletes,

@@ -2,6 +2,8 @@
 //! Not here: what routes share (`app`), and who may call them (`auth`).
 //! Called by `app`, by tests, and by whoever prints the OpenAPI document.
 
+#![allow(unused_qualifications, reason = "what describes routes writes the types of their parameters anew")]
+
 mod about;
 mod alerts;
 mod audit;
@@ -34,8 +36,6 @@ use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref,
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
-
-pub(crate) use runs::Run;
 
 /// All routes.
 pub(crate) fn all() -> OpenApiRouter<App> {

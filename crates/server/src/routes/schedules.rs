@@ -46,7 +46,7 @@ struct ScheduleView {
     responses((status = 200, description = "The next moments", body = ScheduleView)))]
 async fn preview(_: Viewer, Json(body): Json<ScheduleRequest>) -> Result<axum::Json<ScheduleView>> {
     let node = Node::from_json(&body.schedule, "/schedule");
-    let schedule: Schedule = yaml::from_node(&node).map_err(tapline_core::yaml::ConfigErrors::from)?;
+    let schedule: Schedule = yaml::from_node(&node).map_err(yaml::ConfigErrors::from)?;
     let timetable = Timetable::new(body.sync.as_deref().unwrap_or_default(), &schedule).map_err(|problem| {
         let pointer = format!("/schedule/{}", problem.key());
         Problem::invalid(vec![Fault::new(pointer, codes::CONF_002, problem.to_string())])

@@ -45,7 +45,7 @@ pub struct Source {
     /// What the trust policy of its role has to ask for.
     external_id: Option<String>,
     /// How its last check went.
-    #[schema(value_type = Option<super::sources::LastCheckView>)]
+    #[schema(value_type = Option<LastCheckView>)]
     last_check: Option<LastCheck>,
     /// How many models read it.
     models: usize,

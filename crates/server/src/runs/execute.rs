@@ -10,7 +10,7 @@ use tapline_core::config::Mode;
 use tapline_core::schedule::{Cause, Start};
 use tapline_core::server_state::{Noun, RunFacts};
 use tapline_core::{Class, Error, ErrorReport, EventSink, RunEvent, RunReport, RunStatus, SharedSink};
-use tapline_engine::SyncJob;
+use tapline_engine::{RunOptions, SyncJob};
 
 use super::{Active, Feed, RunRequest, cause_of, leaves_rejects};
 use crate::apart::to_its_end;
@@ -68,7 +68,8 @@ pub(super) async fn begin(app: &App, start: Start) -> tapline_core::Result<()> {
         let late = (Utc::now() - start.due).to_std().unwrap_or_default();
         app.metrics.run_started(late);
         let keeping = tokio::spawn(Arc::clone(&active.feed).keep(Arc::clone(&app.store), run.clone()));
-        let report = carry_out(app.clone(), start.sync, run.clone(), request, active.clone()).await;
+        let report =
+            carry_out(app.clone(), start.sync, request.options(&run, start.offers_rejects), active.clone()).await;
         active.feed.close();
         if tokio::time::timeout(KEEP_TIMEOUT, keeping).await.is_err() {
             tracing::warn!(run, "the events of a run were not kept in time");
@@ -79,9 +80,9 @@ pub(super) async fn begin(app: &App, start: Start) -> tapline_core::Result<()> {
 }
 
 // Owns what it works on: futures over borrowed parts could not be shown to be `Send` where they are spawned.
-async fn carry_out(app: App, sync: String, run: String, request: RunRequest, active: Active) -> RunReport {
+async fn carry_out(app: App, sync: String, options: RunOptions, active: Active) -> RunReport {
     let sink: SharedSink = Arc::clone(&active.feed) as SharedSink;
-    let (options, cancel) = (request.options(&run), active.cancel.clone());
+    let (run, cancel) = (options.id.clone().unwrap_or_default(), active.cancel.clone());
     let ended = match job(&app, &sync).await {
         Ok(job) => {
             to_its_end(move || async move { Ok(tapline_engine::run(&job, &options, &sink, &cancel).await) }).await

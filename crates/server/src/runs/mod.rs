@@ -50,8 +50,9 @@ pub struct RunRequest {
 }
 
 impl RunRequest {
-    fn options(&self, run: &str) -> RunOptions {
+    fn options(&self, run: &str, offer_rejects: bool) -> RunOptions {
         RunOptions {
+            offer_rejects,
             id: Some(run.to_owned()),
             full_refresh: self.full_refresh,
             replace_existing: self.replace_existing,

@@ -272,7 +272,7 @@ impl Parts for TestParts {
             model: model.clone(),
             source: self.source(project, &model.source, "tapline-test")?,
             destination: self.destination(project, &config.destination)?,
-            capabilities: self.connector(entry)?.capabilities(),
+            capabilities: self.connector(entry)?.capabilities_of(&entry.node)?,
             state: Arc::clone(state),
             snapshots: project.folder.join("snapshots"),
             shared: None,
