@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error as Failure, OptsBuilder, Row, Value};
 use parking_lot::Mutex;
@@ -108,25 +109,9 @@ impl Session {
         Ok(done)
     }
 
-    /// Hands the rows of a query on in groups, as long as somebody takes them.
-    pub(super) async fn stream(
-        &mut self,
-        query: String,
-        at_once: usize,
-        mut take: impl AsyncFnMut(Result<Vec<Row>, Failure>) -> bool,
-    ) {
-        let mut groups = match self.connection.query_stream::<Row, _>(query).await {
-            Ok(rows) => rows.try_chunks(at_once),
-            Err(error) => {
-                take(Err(error)).await;
-                return;
-            }
-        };
-        while let Some(group) = groups.next().await {
-            if !take(group.map_err(|error| error.1)).await {
-                return;
-            }
-        }
+    /// The rows of a query, one by one as they come.
+    pub(super) async fn stream(&mut self, query: String) -> Result<BoxStream<'_, Result<Row, Failure>>, Failure> {
+        Ok(self.connection.query_stream::<Row, _>(query).await?.boxed())
     }
 
     fn is_open(&self) -> bool {
@@ -328,7 +313,6 @@ async fn connection(server: &Server, name: Option<&str>) -> Result<Conn, Problem
         .db_name(server.database.clone())
         .prefer_socket(false)
         .tcp_keepalive(Some(Duration::from_secs(30)))
-        .stmt_cache_size(0)
         .ssl_opts(tls::options(server, name).map_err(Problem::Settings)?);
     let options = if server.is_local() {
         options.socket(Some(server.host.clone()))

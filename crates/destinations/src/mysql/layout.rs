@@ -231,7 +231,7 @@ fn check_columns(place: &Place, existing: &Table, target: &Target, session: &Ses
                 format!(
                     "ADD COLUMN {} {}",
                     sql::name(field.name()),
-                    declared(*form, &form.created(session.version, None))
+                    declared(**form, &form.created(session.version, None))
                 )
             })
             .collect();

@@ -10,6 +10,7 @@ use arrow::array::{
 use arrow::compute::cast_with_options;
 use arrow::datatypes::{Field, FieldRef, Schema};
 use async_trait::async_trait;
+use futures::stream::{StreamExt, TryChunksError, TryStreamExt};
 use mysql_async::Row;
 use tapline_core::values::{Column as Rendered, duckdb_type_name};
 use tapline_core::{Error, ReadBack, Result, RowReader, codes};
@@ -100,19 +101,28 @@ async fn send(
     fields: Vec<Wanted>,
     batches: mpsc::Sender<Result<RecordBatch>>,
 ) {
-    let mut ended = true;
-    session
-        .stream(query, ROWS_AT_ONCE, async |rows| {
-            let read = match rows {
-                Ok(rows) => batch(&table, &fields, &rows),
-                Err(error) => Err(fault::statement(&format!("reading table {table}"), error)),
+    let doing = format!("reading table {table}");
+    let ended = {
+        let mut groups = match session.stream(query).await {
+            Ok(rows) => rows.try_chunks(ROWS_AT_ONCE),
+            Err(error) => {
+                // Nobody waits for it where the reader was given up.
+                let _ = batches.send(Err(fault::statement(&doing, error))).await;
+                return;
+            }
+        };
+        loop {
+            let read = match groups.next().await {
+                None => break true,
+                Some(Ok(rows)) => batch(&table, &fields, &rows),
+                Some(Err(TryChunksError(_, error))) => Err(fault::statement(&doing, error)),
             };
             let failed = read.is_err();
-            // Nobody waits for more where the reader was given up.
-            ended = batches.send(read).await.is_ok() && !failed;
-            ended
-        })
-        .await;
+            if batches.send(read).await.is_err() || failed {
+                break false;
+            }
+        }
+    };
     if ended {
         sessions.put_back(session);
     }

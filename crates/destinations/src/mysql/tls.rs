@@ -28,7 +28,7 @@ pub(super) fn options(server: &Server, name: Option<&str>) -> Result<Option<SslO
     let roots = roots(server)?.into_iter().map(|certificate| certificate.as_ref().to_vec().into()).collect();
     let options = SslOpts::default().with_disable_built_in_roots(true).with_root_certs(roots);
     Ok(Some(match name {
-        Some(name) => options.with_danger_tls_hostname_override(name.to_owned()),
+        Some(name) => options.with_danger_tls_hostname_override(Some(name.to_owned())),
         None => options,
     }))
 }

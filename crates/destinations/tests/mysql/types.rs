@@ -19,10 +19,10 @@ async fn new_columns_have_the_documented_types_and_give_the_values_back() {
     for (name, data_type, value) in COLUMNS {
         let field = stream.fields.iter().find(|field| field.name == *name).unwrap();
         assert_eq!(field.data_type, *data_type, "{name}");
-        let found = bench.probe.rows(&format!("SELECT {name} FROM {} WHERE id = 1", bench.table)).await;
+        let found = bench.probe.rows(&format!("SELECT \"{name}\" FROM {} WHERE id = 1", bench.table)).await;
         assert_eq!(found, texts(&[&[value]]), "{name}");
     }
-    assert_eq!(stream.fields.len(), COLUMNS.len() + 4, "id, the three of bytes");
+    assert_eq!(stream.fields.len(), COLUMNS.len() + 5, "id, and those of bytes");
 }
 
 /// Column, type, and the text of the value in the row with `id` 1.
