@@ -13,25 +13,11 @@ import shutil
 import sys
 import tempfile
 
-from support import TAPLINE, Bucket, Measured, Postgres, medians, table
+from support import COLUMNS, TAPLINE, Bucket, Measured, Postgres, medians, table
 
 ROWS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 
-COLUMNS = """
-    value AS id,
-    'customer' || value || '@example.com' AS email,
-    'First' || value % 5000 AS first_name,
-    'Last' || value % 7919 AS last_name,
-    CASE value % 5 WHEN 0 THEN 'DE' WHEN 1 THEN 'FR' WHEN 2 THEN 'US' WHEN 3 THEN 'JP' ELSE 'BR' END AS country,
-    CAST(value % 100000 AS DOUBLE) / 8 AS balance,
-    CAST(value * 7 % 1000 AS INT) AS points,
-    value % 3 = 0 AS active,
-    CAST('2020-01-01' AS DATE) + CAST(value % 1500 AS INT) AS signed_up,
-    TIMESTAMP '2024-01-01 00:00:00' + INTERVAL '1 second' * (value % 30000000) AS updated_at,
-    CASE WHEN value % 10 = 0 THEN NULL ELSE 'note of ' || value % 1000 END AS note,
-    {status} AS status
-"""
 CHANGED = "CASE WHEN value % 100 = 7 THEN 'changed' ELSE 'status' || value % 20 END"
 
 

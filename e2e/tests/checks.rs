@@ -70,6 +70,10 @@ fn permissions() {
     denied(Policy::no_access().allow(&["s3:GetObject"], "*"), "list", "S3-005", list);
     let get = &["s3:GetObject", "arn:aws:s3:::lake/people.csv", "AccessDenied", "request id"];
     denied(Policy::no_access().allow(&["s3:ListBucket"], "*"), "read", "S3-004", get);
+    // What a policy denies no other one can allow.
+    let explicit = |action: &str| Policy::full_access().deny(&[action], "*");
+    denied(explicit("s3:ListBucket"), "list", "S3-005", &["denies s3:ListBucket on arn:aws:s3:::lake explicitly"]);
+    denied(explicit("s3:GetObject"), "read", "S3-004", &["explicitly", "the deny has to go", "people.csv"]);
 }
 
 #[test]

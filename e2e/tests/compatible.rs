@@ -1,10 +1,16 @@
-//! A server that speaks S3 and that nobody here wrote: moto, from PyPI.
+//! Servers that speak S3 and that nobody here wrote: moto, from PyPI, and whichever one the environment names, such as
+//! Garage or MinIO.
 //! Not here: what S3 itself does, which the endpoint of all other tests follows more closely.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+use url::Url;
 
 use crate::harness::{World, customers, skip, wait_until};
 
@@ -54,40 +60,118 @@ impl Drop for Moto {
     }
 }
 
-#[test]
-fn moto_is_read_as_s3_is() {
-    let Some(moto) = Moto::start() else { return skip(1, "TAPLINE_TEST_MOTO does not name a moto_server") };
-    let world = World::new();
-    for page in 0..1_100 {
-        moto.put(&format!("/lake/crm/many/{page:04}.csv"), format!("id\n{page}\n").as_bytes());
+/// A bucket on a server, and the keys to it.
+struct Server {
+    endpoint: String,
+    bucket: String,
+    region: String,
+    access_key_id: String,
+    secret_access_key: String,
+}
+
+impl Server {
+    /// The one that `TAPLINE_TEST_S3` names, as in `http://KEY:SECRET@127.0.0.1:3900/bucket?region=garage`.
+    fn of_environment() -> Option<Self> {
+        let url = Url::parse(&std::env::var("TAPLINE_TEST_S3").ok()?).unwrap();
+        let region = url.query_pairs().find(|(name, _)| name == "region").map(|(_, region)| region.into_owned());
+        Some(Self {
+            endpoint: url.origin().ascii_serialization(),
+            bucket: url.path().trim_matches('/').to_owned(),
+            region: region.unwrap_or_else(|| "us-east-1".to_owned()),
+            access_key_id: url.username().to_owned(),
+            secret_access_key: url.password().unwrap().to_owned(),
+        })
     }
-    moto.put("/lake/crm/people.parquet", &customers(1, 2_000).parquet());
-    moto.put("/lake/crm/a%20b%2Bc%3D%C3%A9.csv", b"id,name\n1,x\n");
-    let url = format!("http://{}", moto.address);
-    let user = "{ type: iam_user, access_key_id: AKIATEST, secret_access_key: secret }";
-    let role = format!(
-        "{{ type: iam_role, role_arn: \"arn:aws:iam::123456789012:role/lake-reader\", external_id: abc, base: {user} }}"
-    );
-    for auth in [user, &role] {
-        let source = format!(
-            "{{ type: s3, bucket: lake, path: crm, region: us-east-1, endpoint: \"{url}\", sts_endpoint: \"{url}\", auth: {auth} }}"
-        );
-        world.write("tapline.yaml", &format!("version: 1\nsources: {{ lake: {source} }}\n"));
+
+    /// A source in the bucket, with a path of its own.
+    fn source(&self, path: &str) -> String {
+        let Self { endpoint, bucket, region, access_key_id, secret_access_key } = self;
+        format!(
+            "{{ type: s3, bucket: {bucket}, path: {path}, region: {region}, endpoint: \"{endpoint}\", auth: {{ type: iam_user, \
+             access_key_id: \"{access_key_id}\", secret_access_key: \"{secret_access_key}\" }} }}"
+        )
+    }
+
+    fn store(&self) -> AmazonS3 {
+        AmazonS3Builder::new()
+            .with_endpoint(&self.endpoint)
+            .with_allow_http(true)
+            .with_bucket_name(&self.bucket)
+            .with_region(&self.region)
+            .with_access_key_id(&self.access_key_id)
+            .with_secret_access_key(&self.secret_access_key)
+            .build()
+            .unwrap()
+    }
+
+    /// Puts files, and reads them as a source; the path is new to the bucket.
+    fn is_read_as_s3_is(&self) {
+        let world = World::new();
+        let path = format!("tapline-{}", std::process::id());
+        let mut files: Vec<(String, Vec<u8>)> =
+            (0..1_100).map(|page| (format!("many/{page:04}.csv"), format!("id\n{page}\n").into_bytes())).collect();
+        files.push(("people.parquet".to_owned(), customers(1, 2_000).parquet()));
+        files.push(("a b+c=é.csv".to_owned(), b"id,name\n1,x\n".to_vec()));
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let store = self.store();
+            for (name, content) in files {
+                store.put(&Path::parse(format!("{path}/{name}")).unwrap(), PutPayload::from(content)).await.unwrap();
+            }
+        });
+        world.write("tapline.yaml", &format!("version: 1\nsources: {{ lake: {} }}\n", self.source(&path)));
         world.tapline(&["check", "lake"]).exits(0);
+        let root = format!("s3://{}/{path}", self.bucket);
         for (table, expected) in [
-            ("'s3://lake/crm/many/*.csv'", "1100,604450"),
-            ("'s3://lake/crm/people.parquet'", "2000,2001000"),
-            ("'s3://lake/crm/a b+c=é.csv'", "1,1"),
+            (format!("'{root}/many/*.csv'"), "1100,604450"),
+            (format!("'{root}/many'"), "1100,604450"),
+            (format!("'{root}/people.parquet'"), "2000,2001000"),
+            (format!("'{root}/a b+c=é.csv'"), "1,1"),
         ] {
             let sql = format!("SELECT count(*) AS n, sum(id) AS s FROM {table}");
             let outcome = world.tapline(&["query", "lake", &sql, "--format", "csv"]).exits(0);
             assert_eq!(outcome.stdout, format!("n,s\n{expected}\n"), "{outcome}");
         }
-        let missing = world.tapline(&["query", "lake", "SELECT * FROM 's3://lake/crm/none.csv'"]);
-        missing.fails(1, "S3-007");
+        world.tapline(&["query", "lake", &format!("SELECT * FROM '{root}/none.csv'")]).fails(1, "S3-007");
+        let document = world.tapline(&["discover", "lake", "--format", "json"]).exits(0).json();
+        let names: Vec<_> = document["streams"].as_array().unwrap().iter().map(|stream| &stream["name"]).collect();
+        assert_eq!(names, ["a b+c=é", "many", "people"], "{document}");
+        let absent = self.source(&path).replace(&format!("bucket: {},", self.bucket), "bucket: tapline-absent,");
+        world.write("tapline.yaml", &format!("version: 1\nsources: {{ lake: {absent} }}\n"));
+        let checked = world.tapline(&["check", "lake", "--format", "json"]).exits(1);
+        assert!(checked.stdout.contains("S3-00"), "{checked}");
     }
-    let source = format!("{{ type: s3, bucket: absent, region: us-east-1, endpoint: \"{url}\", auth: {user} }}");
-    world.write("tapline.yaml", &format!("version: 1\nsources: {{ lake: {source} }}\n"));
-    let checked = world.tapline(&["check", "lake", "--format", "json"]).exits(1);
-    assert!(checked.stdout.contains("S3-006"), "{checked}");
+}
+
+#[test]
+fn a_server_of_the_environment_is_read_as_s3_is() {
+    match Server::of_environment() {
+        Some(server) => server.is_read_as_s3_is(),
+        None => skip(1, "TAPLINE_TEST_S3 does not name a bucket of a server"),
+    }
+}
+
+#[test]
+fn moto_is_read_as_s3_is() {
+    let Some(moto) = Moto::start() else { return skip(1, "TAPLINE_TEST_MOTO does not name a moto_server") };
+    let server = Server {
+        endpoint: format!("http://{}", moto.address),
+        bucket: "lake".to_owned(),
+        region: "us-east-1".to_owned(),
+        access_key_id: "AKIATEST".to_owned(),
+        secret_access_key: "secret".to_owned(),
+    };
+    server.is_read_as_s3_is();
+    // A role as well, whose external id moto takes unchecked.
+    let world = World::new();
+    moto.put("/lake/crm/people.csv", b"id\n1\n");
+    let role = "type: iam_role, role_arn: \"arn:aws:iam::123456789012:role/lake-reader\", external_id: abc";
+    let source = server.source("crm").replace(
+        "auth: { type: iam_user,",
+        &format!("sts_endpoint: \"{}\", auth: {{ {role}, base: {{ type: iam_user,", server.endpoint),
+    );
+    world.write("tapline.yaml", &format!("version: 1\nsources: {{ lake: {source} }} }}\n"));
+    world.tapline(&["check", "lake"]).exits(0);
+    let outcome =
+        world.tapline(&["query", "lake", "SELECT id FROM 's3://lake/crm/people.csv'", "--format", "csv"]).exits(0);
+    assert_eq!(outcome.stdout, "id\n1\n", "{outcome}");
 }

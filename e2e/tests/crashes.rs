@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use crate::harness::{Cell, Delivery, Format, Table, Target, World, customers, on_both, signal, wait_until};
+use crate::harness::{Cell, Delivery, Format, Table, Target, World, customers, on_all, signal, wait_until};
 
-on_both!(
+on_all!(
     after_stamp,
     after_open,
     after_staging,

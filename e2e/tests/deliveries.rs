@@ -1,9 +1,9 @@
 //! The main job: files to a table, then again with only what changed.
 //! Not here: what models (`models`) and mappings (`mapping`) can say.
 
-use crate::harness::{Delivery, Format, Table, Target, World, customers, on_both};
+use crate::harness::{Delivery, Format, Table, Target, World, customers, on_all};
 
-on_both!(
+on_all!(
     csv_incremental,
     parquet_incremental,
     csv_full_refresh,

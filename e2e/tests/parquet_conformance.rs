@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -69,8 +70,9 @@ fn what_duckdb_and_pyarrow_read_is_read_alike() {
     for expected in &material {
         let path = expected.path.display().to_string().replace('\'', "''");
         let sql = format!("SELECT * FROM read_parquet('{path}')");
-        let outcome = world.tapline(&["query", &sql, "--format", "csv", "-q"]);
-        // Whatever a file holds: a clean end.
+        let arguments = ["query", &sql, "--format", "csv", "-q"];
+        let outcome = Outcome::new(&arguments, within_a_gibibyte(&world.command(&arguments)).output().unwrap());
+        // Whatever a file holds, and whatever it claims to hold: a clean end, in bounded memory.
         assert!(matches!(outcome.code, Some(0 | 1)), "{}: {outcome}", expected.name);
         assert!(!outcome.stderr.contains("panicked"), "{}: {outcome}", expected.name);
         let Some(bytes) = expected.bytes else { continue };
@@ -127,6 +129,15 @@ fn the_options_of_read_parquet() {
         alike += 1;
     }
     assert_eq!(alike, 46);
+}
+
+/// The same command, whose memory cannot grow beyond 1 GiB: what asks for more is ended.
+fn within_a_gibibyte(command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -d 1048576 && exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+    limited.current_dir(command.get_current_dir().unwrap()).env_clear();
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
 }
 
 /// Whether the rows are the same in another order, which files of several row groups may have.

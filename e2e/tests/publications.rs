@@ -1,9 +1,9 @@
 //! Death at every step of a publication: what a reader sees is the old rows or the new, and the next run ends right.
 //! Not here: death between the steps of a run (`crashes`).
 
-use crate::harness::{Delivery, Target, World, on_both};
+use crate::harness::{Delivery, Target, World, on_all};
 
-on_both!(upserts, strict_inserts, full_refreshes, refused_rows_and_a_death);
+on_all!(upserts, strict_inserts, full_refreshes, refused_rows_and_a_death);
 
 /// Every place that a destination passes from staging to the end of its publication.
 const PLACES: &[&str] = &[

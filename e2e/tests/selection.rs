@@ -28,6 +28,10 @@ fn rows(ids: impl IntoIterator<Item = i64>) -> Table {
     Table::new(["id"], ids.into_iter().map(|id| [Cell::Int(id)]))
 }
 
+fn values(values: impl IntoIterator<Item = Cell>) -> Table {
+    Table::new(["x"], values.into_iter().map(|value| [value]))
+}
+
 /// The keys that were read.
 fn keys_read(world: &World) -> BTreeSet<String> {
     let requests = world.endpoint.requests();
@@ -99,6 +103,21 @@ fn only_the_files_of_matching_folders_are_read() {
             assert_eq!(keys, expected.collect(), "{sql}");
         }
     }
+}
+
+#[test]
+fn whole_numbers_beside_fractions_are_doubles_where_none_is_too_long() {
+    let world = world();
+    world.put("t/a.parquet", values([Cell::Int(1), Cell::Null]).parquet());
+    world.put("t/b.parquet", values([Cell::Double(2.5)]).parquet());
+    for options in ["", ", union_by_name = true"] {
+        let sql = format!("SELECT x, typeof(x) AS t FROM read_parquet('s3://lake/t/*.parquet'{options}) ORDER BY x");
+        gives(&world, &sql, "x,t\n1.0,DOUBLE\n2.5,DOUBLE\n,DOUBLE\n");
+    }
+    // 2^53 + 1 is no double.
+    world.put("t/c.parquet", values([Cell::Int(9_007_199_254_740_993)]).parquet());
+    let outcome = query(&world, "SELECT * FROM 's3://lake/t/*.parquet'").fails(1, "FILE-003");
+    assert!(outcome.stderr.contains("\"x\" of s3://lake/t/c.parquet is BIGINT"), "{outcome}");
 }
 
 #[test]

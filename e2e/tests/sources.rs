@@ -170,6 +170,21 @@ fn the_reader_the_suffix_or_the_file_type_say_what_a_file_is() {
 }
 
 #[test]
+fn many_files_of_one_table_are_discovered_with_few_reads() {
+    let world = World::new();
+    for file in 0..400 {
+        world.put(&format!("t/{file:03}.csv"), "id,name\n1,Ada\n");
+    }
+    project(&world, &world.source());
+    world.endpoint.clear_requests();
+    let document = world.tapline(&["discover", "lake", "--format", "json"]).exits(0).json();
+    let stream = &document["streams"][0];
+    assert_eq!((&stream["name"], &stream["files"]), (&json!("t"), &json!(400)), "{document}");
+    let requests = world.endpoint.requests().len();
+    assert!(requests < 100, "{requests} requests");
+}
+
+#[test]
 fn discover_tells_tables_columns_and_types() {
     let world = World::new();
     world.put("crm/customers/1.csv", "id,name,joined\n1,Ada,2024-05-01\n");
@@ -193,6 +208,13 @@ fn discover_tells_tables_columns_and_types() {
     assert_eq!(stream("customers")["bytes"], 2 * "id,name,joined\n1,Ada,2024-05-01\n".len() + 2);
     assert_eq!(columns("customers"), [column("id", "BIGINT"), column("name", "VARCHAR"), column("joined", "DATE")]);
     assert_eq!(columns("events"), [column("id", "BIGINT"), column("amount", "DOUBLE"), column("day", "DATE")]);
+    // The rows, as `--format ndjson` prints them.
+    let schema = &stream("customers")["json_schema"];
+    assert_eq!(schema["required"], json!(["id", "name", "joined"]), "{schema}");
+    assert_eq!(
+        schema["properties"]["joined"],
+        json!({"type": ["string", "null"], "format": "date", "x-duckdb-type": "DATE"})
+    );
     let types = ["BIGINT", "VARCHAR", "VARCHAR", "DOUBLE", "BOOLEAN", "DATE"];
     assert_eq!(columns("people").into_iter().map(|(_, kind)| kind).collect::<Vec<_>>(), types);
     // The path can be selected from.

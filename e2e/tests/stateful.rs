@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 
-use crate::harness::{Delivery, Run, Target, World, on_both};
+use crate::harness::{Delivery, Run, Target, World, on_all};
 
-on_both!(any_history_ends_right);
+on_all!(any_history_ends_right);
 
 const STEPS: usize = 30;
 const SEEDS: [u64; 2] = [7, 2024];

@@ -1,9 +1,9 @@
 //! `write: insert` and `write: update`, and tables that were there before.
 //! Not here: `upsert` into a table of Tapline's own (`deliveries`).
 
-use crate::harness::{Delivery, Target, World, on_both};
+use crate::harness::{Delivery, Target, World, on_all};
 
-on_both!(
+on_all!(
     insert_leaves_what_is_there,
     update_touches_only_what_is_there,
     upsert_into_a_table_that_was_there,

@@ -8,6 +8,8 @@
 mod bench;
 mod command;
 mod generate;
+mod new_destination;
+mod schemathesis;
 mod services;
 mod test;
 mod totals;
@@ -20,6 +22,9 @@ cargo xtask test [--fast] [-- ARGS]    start services, check format, walls and l
                                        (--fast: no lints, no generated files; ARGS go to nextest)
 cargo xtask bench [NAME]               build for release and run bench/NAME; without NAME list them
 cargo xtask generate [--check]         write schemas and reference pages, or compare them with what is there
+cargo xtask new-destination NAME       make the folder and the tests of a new kind of destination
+cargo xtask fuzz [ARGS]                let schemathesis send the server requests of all kinds
+                                       (ARGS go to schemathesis)
 cargo xtask services up                start databases and print the variables that tests find them by:
                                        eval \"$(cargo xtask services up)\"
 cargo xtask services down              stop them";
@@ -35,6 +40,8 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["generate"] => generate::run(false),
         ["generate", "--check"] => generate::run(true),
+        ["new-destination", name] => new_destination::run(name),
+        ["fuzz", rest @ ..] => schemathesis::run(rest),
         ["services", "up"] => services::up(),
         ["services", "down"] => services::down(),
         _ => {

@@ -13,7 +13,7 @@ const OWN: [(&str, &[&str]); 9] = [
     ("tapline-e2e", &[]),
     ("tapline-endpoint", &[]),
     ("tapline-engine", &["tapline-core", "tapline-csv", "tapline-storage"]),
-    ("tapline-server", &["tapline-core", "tapline-engine"]),
+    ("tapline-server", &["tapline-core", "tapline-engine", "tapline-storage"]),
     ("tapline-state", &["tapline-core"]),
     ("tapline-storage", &["tapline-core", "tapline-csv"]),
 ];
@@ -22,10 +22,11 @@ const OWN: [(&str, &[&str]); 9] = [
 const BINARY: &str = "tapline";
 
 /// Which crates of others only some of us may use, outside of tests. A final `*` stands for any ending.
-const OTHERS: [(&str, &[&str]); 6] = [
+const OTHERS: [(&str, &[&str]); 7] = [
     ("datafusion*", &["tapline-engine", BINARY]),
     ("sqlx", &["tapline-state", "tapline-destinations"]),
     ("tokio-postgres", &["tapline-destinations"]),
+    ("mysql_async", &["tapline-destinations"]),
     ("s3s", &["tapline-endpoint"]),
     ("aws-*", &["tapline-storage"]),
     ("object_store", &["tapline-storage", "tapline-engine", "tapline-destinations"]),

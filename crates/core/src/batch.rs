@@ -90,3 +90,39 @@ pub struct Receipt {
     /// Full refresh: rows that the stream held and the model does not, now gone.
     pub removed: u64,
 }
+
+/// Rows of one batch that lie side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RowRange {
+    /// [`ChangeBatch::seq`].
+    pub seq: u64,
+    /// Index of the first row in [`ChangeBatch::rows`].
+    pub first: u32,
+    /// How many rows.
+    pub rows: u32,
+}
+
+/// What a destination that has no [`Marker`](crate::Marker) has answered for since it was last asked. A row is named
+/// once, over all answers of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Rows that it has taken for good.
+    pub delivered: Vec<RowRange>,
+    /// Rows that it has not taken, and why; none of them is among `delivered`.
+    pub outcomes: Vec<RowOutcome>,
+}
+
+impl Answer {
+    /// Whether it answers for no row.
+    pub fn is_empty(&self) -> bool {
+        self.delivered.is_empty() && self.outcomes.is_empty()
+    }
+
+    /// Adds a delivered row, to the last range where it follows it.
+    pub fn deliver(&mut self, row: RowId) {
+        match self.delivered.last_mut() {
+            Some(last) if last.seq == row.seq && last.first + last.rows == row.ordinal => last.rows += 1,
+            _ => self.delivered.push(RowRange { seq: row.seq, first: row.ordinal, rows: 1 }),
+        }
+    }
+}

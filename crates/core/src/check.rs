@@ -2,7 +2,9 @@
 //! Not here: the steps themselves, which sources and destinations take.
 //! Called by storage, destinations, the command line and the API.
 
+use std::cell::RefCell;
 use std::future::Future;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,19 +44,39 @@ pub struct CheckSteps {
     steps: Vec<CheckStep>,
 }
 
+/// Hears of each step as it ends.
+pub type StepObserver = Arc<dyn Fn(&CheckStep) + Send + Sync>;
+
+thread_local! {
+    /// Who looks on while this thread works on a check.
+    static OBSERVER: RefCell<Option<StepObserver>> = const { RefCell::new(None) };
+}
+
+/// Does `check`, telling `observer` each of its steps as it ends: a check itself returns them all at the end.
+pub async fn observed<T>(check: impl Future<Output = T>, observer: StepObserver) -> T {
+    let mut check = std::pin::pin!(check);
+    std::future::poll_fn(|context| {
+        // Other work of the thread, between two turns of this check, is nobody's to see.
+        let before = OBSERVER.replace(Some(Arc::clone(&observer)));
+        let turn = check.as_mut().poll(context);
+        OBSERVER.set(before);
+        turn
+    })
+    .await
+}
+
 impl CheckSteps {
     /// Takes a step that says what it found and yields a value for the next; `None` when it failed.
     pub async fn take<T>(&mut self, name: &str, step: impl Future<Output = Result<(T, String), Error>>) -> Option<T> {
-        match step.await {
-            Ok((value, found)) => {
-                self.steps.push(CheckStep::passed(name, found));
-                Some(value)
-            }
-            Err(error) => {
-                self.steps.push(CheckStep::failed(name, &error));
-                None
-            }
+        let (step, value) = match step.await {
+            Ok((value, found)) => (CheckStep::passed(name, found), Some(value)),
+            Err(error) => (CheckStep::failed(name, &error), None),
+        };
+        if let Some(observer) = OBSERVER.with_borrow(Option::clone) {
+            observer(&step);
         }
+        self.steps.push(step);
+        value
     }
 
     /// The steps taken so far.

@@ -59,6 +59,11 @@ macro_rules! codes {
 }
 
 codes! {
+    AUTH_001 = "AUTH-001", Failure, User, "the request is not signed in";
+    AUTH_002 = "AUTH-002", Failure, User, "the right to do this is missing";
+    AUTH_003 = "AUTH-003", Failure, User, "the e-mail address, password or code is wrong";
+    AUTH_004 = "AUTH-004", Failure, User, "too many attempts to sign in";
+    AUTH_005 = "AUTH-005", Failure, User, "the request comes from another place than the server's pages";
     CONF_001 = "CONF-001", Usage, User, "no project file was found";
     CONF_002 = "CONF-002", Usage, User, "the project file cannot be read as a project";
     CONF_003 = "CONF-003", Usage, User, "an environment variable is not set";
@@ -132,6 +137,18 @@ codes! {
     RUN_002 = "RUN-002", Failure, Internal, "the counts of a run do not add up";
     RUN_003 = "RUN-003", Failure, Internal, "something that must hold did not";
     RUN_004 = "RUN-004", Failure, External, "the run was cut off";
+    API_001 = "API-001", Usage, User, "there is nothing of that name";
+    API_002 = "API-002", Usage, User, "the request does not go together with what is there";
+    API_003 = "API-003", Usage, User, "somebody else has changed it meanwhile";
+    API_004 = "API-004", Usage, User, "no admin would be left";
+    API_005 = "API-005", Usage, User, "a request goes beyond a limit of the server";
+    API_006 = "API-006", Usage, User, "a request cannot be understood";
+    API_007 = "API-007", Usage, User, "an address may not be reached from the server";
+}
+
+/// What a code means, in one line.
+pub fn title(code: Code) -> &'static str {
+    ALL.iter().position(|known| *known == code).map_or("", |index| TITLES[index])
 }
 
 /// The code with this id, in any case; `None` if there is none.

@@ -11,16 +11,19 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{ChangeBatch, Receipt, RowId, RowOutcome};
+use crate::batch::{Answer, ChangeBatch, Receipt, RowId, RowOutcome};
 use crate::check::CheckStep;
-use crate::error::Result;
+use crate::config::SyncConfig;
+use crate::error::{Error, Result};
 use crate::stream::StreamName;
 use crate::yaml::Node;
 
 /// What a kind of destination can do; the engine and `validate` read it, nobody guesses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Whether a run becomes visible in one step and leaves a [`Marker`], so that delivery is exactly once.
+    /// Whether a run becomes visible in one step and leaves a [`Marker`], so that delivery is exactly once. Otherwise
+    /// the engine calls [`Writer::deliver`] instead of [`Writer::publish`], and asks for no marker: what was on its way
+    /// when a process was killed is sent again.
     pub transactional: bool,
     /// Whether rows can be deleted by key.
     pub deletes: bool,
@@ -28,6 +31,29 @@ pub struct Capabilities {
     pub full_refresh: bool,
     /// Rows per [`ChangeBatch`] that suit the destination.
     pub batch_rows: usize,
+}
+
+/// How far a kind of destination has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Maturity {
+    /// It works where it was tried; settings and behaviour may still change.
+    Alpha,
+    /// It keeps the whole contract against the real thing; its settings stay.
+    Beta,
+    /// It has proved itself in daily use.
+    Stable,
+}
+
+impl Maturity {
+    /// In one word, as `tapline destinations` prints it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alpha => "alpha",
+            Self::Beta => "beta",
+            Self::Stable => "stable",
+        }
+    }
 }
 
 /// One kind of destination, typed; one implementation per folder of `tapline-destinations`.
@@ -39,14 +65,33 @@ pub trait Connector: Send + Sync + 'static {
     /// One line for `tapline destinations`.
     const SUMMARY: &'static str;
 
+    /// How far this kind has come.
+    const MATURITY: Maturity;
+
+    /// What it was tested against, with versions, as the end of a sentence: `PostgreSQL 15 and 17`.
+    const TESTED_AGAINST: &'static str;
+
     /// The connector's settings. JSON Schema, reference page, form and validation all come from this struct.
     type Config: DeserializeOwned + JsonSchema + Send + Sync;
 
-    /// What this kind can do.
+    /// What this kind can do at most.
     fn capabilities(&self) -> Capabilities;
+
+    /// What it can do with these settings.
+    fn capabilities_of(&self, config: &Self::Config) -> Capabilities {
+        let _ = config;
+        self.capabilities()
+    }
 
     /// Finds what is wrong with the settings without touching anything outside; one line per problem.
     fn lint(&self, config: &Self::Config) -> Vec<String>;
+
+    /// Finds what a sync asks of this destination that it cannot do, besides what [`Capabilities`] tell; one line per
+    /// problem. Touches nothing outside.
+    fn lint_sync(&self, config: &Self::Config, sync: &SyncConfig) -> Vec<String> {
+        let _ = (config, sync);
+        Vec::new()
+    }
 
     /// Makes the destination. Does not need the other side to be there: the first call that does says so.
     ///
@@ -61,6 +106,22 @@ pub struct ConnectContext {
     pub name: String,
     /// Folder of the project file.
     pub folder: std::path::PathBuf,
+    /// Whether a server connects on behalf of people who must not reach what only the server can: private, loopback
+    /// and link-local addresses are refused then.
+    pub hosted: bool,
+}
+
+impl ConnectContext {
+    /// The context of a command line: whoever runs it may reach what it reaches.
+    pub fn new(name: impl Into<String>, folder: impl Into<std::path::PathBuf>) -> Self {
+        Self { name: name.into(), folder: folder.into(), hosted: false }
+    }
+
+    /// The same on a server.
+    #[must_use]
+    pub fn hosted(self) -> Self {
+        Self { hosted: true, ..self }
+    }
 }
 
 /// [`Connector`] with its type erased, so that kinds of all configs stand in one list. Implemented for every connector.
@@ -69,12 +130,20 @@ pub trait ErasedConnector: Send + Sync {
     fn name(&self) -> &'static str;
     /// [`Connector::SUMMARY`].
     fn summary(&self) -> &'static str;
+    /// [`Connector::MATURITY`].
+    fn maturity(&self) -> Maturity;
+    /// [`Connector::TESTED_AGAINST`].
+    fn tested_against(&self) -> &'static str;
     /// [`Connector::capabilities`].
     fn capabilities(&self) -> Capabilities;
     /// JSON Schema of [`Connector::Config`].
     fn schema(&self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema;
     /// Reads and lints the settings below `node` (without its `type` key).
     fn validate(&self, node: &Node) -> Result<Vec<String>, crate::yaml::ConfigError>;
+    /// [`Connector::capabilities_of`] the settings below `node`.
+    fn capabilities_of(&self, node: &Node) -> Result<Capabilities, crate::yaml::ConfigError>;
+    /// [`Connector::lint_sync`] with the settings below `node`.
+    fn lint_sync(&self, node: &Node, sync: &SyncConfig) -> Result<Vec<String>, crate::yaml::ConfigError>;
     /// Reads the settings and connects. `Err(Err(_))` is a configuration error with its position.
     fn connect(&self, node: &Node, context: &ConnectContext) -> Result<Arc<dyn Destination>>;
 }
@@ -88,6 +157,14 @@ impl<C: Connector> ErasedConnector for C {
         C::SUMMARY
     }
 
+    fn maturity(&self) -> Maturity {
+        C::MATURITY
+    }
+
+    fn tested_against(&self) -> &'static str {
+        C::TESTED_AGAINST
+    }
+
     fn capabilities(&self) -> Capabilities {
         Connector::capabilities(self)
     }
@@ -99,6 +176,16 @@ impl<C: Connector> ErasedConnector for C {
     fn validate(&self, node: &Node) -> Result<Vec<String>, crate::yaml::ConfigError> {
         let config: C::Config = crate::yaml::from_node(node)?;
         Ok(self.lint(&config))
+    }
+
+    fn capabilities_of(&self, node: &Node) -> Result<Capabilities, crate::yaml::ConfigError> {
+        let config: C::Config = crate::yaml::from_node(node)?;
+        Ok(Connector::capabilities_of(self, &config))
+    }
+
+    fn lint_sync(&self, node: &Node, sync: &SyncConfig) -> Result<Vec<String>, crate::yaml::ConfigError> {
+        let config: C::Config = crate::yaml::from_node(node)?;
+        Ok(Connector::lint_sync(self, &config, sync))
     }
 
     fn connect(&self, node: &Node, context: &ConnectContext) -> Result<Arc<dyn Destination>> {
@@ -217,7 +304,8 @@ pub struct Target {
     pub widen: bool,
     /// The share of the rows handed to [`Writer::write`], 0 to 1, that the destination may refuse before it gives up and
     /// changes nothing (`SYNC-007`, from [`Writer::publish`]); `None` where every row may be refused. Skipped rows are
-    /// not refused; retracted rows count as written.
+    /// not refused; retracted rows count as written. After [`Writer::set_aside`] it is the share of the rows read, and
+    /// those set aside count as refused.
     pub max_reject_ratio: Option<f64>,
 }
 
@@ -283,6 +371,13 @@ pub trait Destination: Send + Sync {
     /// an invisible staging area, and returns the pen. Nothing becomes visible.
     async fn open(&self, target: Target) -> Result<Box<dyn Writer>>;
 
+    /// Fails where the stream can never take such fields, as far as the settings alone tell: a template that names
+    /// another field, for example. Touches nothing outside; [`open`](Self::open) finds the same.
+    fn accepts(&self, stream: &StreamName, schema: &SchemaRef, key: &[String]) -> Result<()> {
+        let _ = (stream, schema, key);
+        Ok(())
+    }
+
     /// Reads rows of the stream back, as a transaction of its own sees them; `None` where the stream does not exist or
     /// this kind of destination cannot be read. An error where a key field cannot be given back exactly. Changes nothing.
     async fn read(&self, rows: ReadBack) -> Result<Option<Box<dyn RowReader>>> {
@@ -298,6 +393,19 @@ pub trait Writer: Send {
     /// Takes a batch into the invisible staging area. Batches come in the order of `seq`.
     async fn write(&mut self, batch: ChangeBatch) -> Result<Receipt>;
 
+    /// As [`write`](Self::write), and tells of every row whether it was delivered before, for destinations that have one
+    /// request for a row that is new and another for one that has changed.
+    async fn write_known(&mut self, batch: ChangeBatch, delivered_before: &[bool]) -> Result<Receipt> {
+        let _ = delivered_before;
+        self.write(batch).await
+    }
+
+    /// Tells, before the publication, how many rows were read, and how many of them were set aside before they came
+    /// here: they count towards [`Target::max_reject_ratio`].
+    fn set_aside(&mut self, rows: u64, read: u64) {
+        let _ = (rows, read);
+    }
+
     /// Takes rows back that were staged, such as all rows of a key that turned out to be duplicated. Rows that `write`
     /// rejected may be among them. An error unless [`Target::retractable`].
     async fn retract(&mut self, rows: &[RowId]) -> Result<()>;
@@ -308,6 +416,23 @@ pub trait Writer: Send {
     /// outcome other than applied beside the marker, those of `write` among them. The receipt is durable, and its
     /// outcomes are those that no receipt of `write` has named.
     async fn publish(&mut self, staged: &[u64]) -> Result<Receipt>;
+
+    /// Where a publication is more than one step ([`Capabilities::transactional`] is false): sends on, and returns as
+    /// soon as the destination has answered for more rows; `None` when it has answered for all of them. `staged` is
+    /// that of [`publish`](Self::publish), which sends everything by this way.
+    ///
+    /// A future that is dropped loses nothing: the next call goes on. So it does after an error that may pass, and
+    /// after such an error too there may be more to be learned by [`halt`](Self::halt).
+    async fn deliver(&mut self, staged: &[u64]) -> Result<Option<Answer>> {
+        let _ = staged;
+        Err(Error::internal("a destination that publishes in one step was asked to deliver in several"))
+    }
+
+    /// Sends nothing more, waits some seconds at most for the answers to what is on its way, and returns them. What has
+    /// no answer by then is unknown.
+    async fn halt(&mut self) -> Answer {
+        Answer::default()
+    }
 
     /// Drops the staging area. Nothing has happened.
     async fn abort(&mut self) -> Result<()>;

@@ -15,6 +15,7 @@ pub mod failpoint;
 pub mod report;
 pub mod schedule;
 pub mod secret;
+pub mod server_state;
 pub mod state;
 pub mod stream;
 #[cfg(feature = "testing")]
@@ -22,12 +23,12 @@ pub mod testing;
 pub mod values;
 pub mod yaml;
 
-pub use batch::{ChangeBatch, Op, Outcome, Receipt, RowId, RowOutcome};
-pub use check::{CheckReport, CheckStep, CheckSteps};
+pub use batch::{Answer, ChangeBatch, Op, Outcome, Receipt, RowId, RowOutcome, RowRange};
+pub use check::{CheckReport, CheckStep, CheckSteps, StepObserver, observed};
 pub use codes::{Class, Code};
 pub use destination::{
-    Capabilities, ConnectContext, Connector, Destination, ErasedConnector, FieldInfo, Marker, Owner, Published,
-    ReadBack, Refresh, RowReader, StreamInfo, Target, Writer,
+    Capabilities, ConnectContext, Connector, Destination, ErasedConnector, FieldInfo, Marker, Maturity, Owner,
+    Published, ReadBack, Refresh, RowReader, StreamInfo, Target, Writer,
 };
 pub use error::{Blame, Error, ErrorReport, Result, Retry};
 pub use event::{EventSink, Phase, RunEvent, SharedSink, Silent};
@@ -35,6 +36,7 @@ pub use failpoint::failpoint;
 pub use report::{FileCounts, RowCounts, RunReport, RunStatus, SourceRowCounts};
 pub use schedule::{ScheduleError, Scheduler, Timetable};
 pub use secret::Secret;
+pub use server_state::ServerStore;
 pub use state::{Checkpoint, Commit, Holder, Intent, Lease, Reject, SourceReject, StateStore};
 pub use stream::StreamName;
 

@@ -20,11 +20,12 @@ pub enum RunStatus {
     Partial,
     /// There was nothing to do.
     Unchanged,
-    /// A guard stopped it; nothing became visible.
+    /// A guard stopped it. Nothing became visible, unless its counts say so: a destination that takes rows one by one
+    /// keeps those it has taken.
     Stopped,
-    /// It failed; nothing became visible.
+    /// It failed; its counts as for [`Stopped`](Self::Stopped).
     Failed,
-    /// Somebody asked it to stop.
+    /// Somebody asked it to stop; its counts as for [`Stopped`](Self::Stopped).
     Cancelled,
 }
 

@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanArray, PrimitiveArray, StringArray};
+use arrow::array::{
+    ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanArray, FixedSizeBinaryArray, PrimitiveArray, StringArray,
+};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
 };
 use arrow::error::ArrowError;
 use serde::de::IgnoredAny;
@@ -26,7 +28,8 @@ use crate::types::CsvType;
 pub(crate) struct NullRule {
     /// `None`: just the empty unquoted field.
     texts: Option<Vec<Vec<u8>>>,
-    quoted: bool,
+    /// Whether quoted fields are asked too; `None`: where they are not empty.
+    quoted: Option<bool>,
 }
 
 impl NullRule {
@@ -35,19 +38,21 @@ impl NullRule {
             .nullstr
             .as_ref()
             .map(|texts| texts.as_slice().iter().map(|text| text.as_bytes().to_vec()).collect());
-        NullRule { texts, quoted: options.allow_quoted_nulls.unwrap_or(false) }
+        NullRule { texts, quoted: options.allow_quoted_nulls }
     }
 
     #[inline]
     pub(crate) fn is_null(&self, text: &[u8], kind: FieldKind) -> bool {
-        match kind {
-            FieldKind::Missing => true,
-            FieldKind::Quoted | FieldKind::Escaped if !self.quoted => false,
-            _ => match &self.texts {
+        let can_be = match kind {
+            FieldKind::Missing => return true,
+            FieldKind::Plain => true,
+            FieldKind::Quoted | FieldKind::Escaped => self.quoted.unwrap_or(!text.is_empty()),
+        };
+        can_be
+            && match &self.texts {
                 None => text.is_empty(),
                 Some(texts) => texts.iter().any(|null| null == text),
-            },
-        }
+            }
     }
 }
 
@@ -107,6 +112,8 @@ pub(crate) struct ColumnReader {
     declared: bool,
     style: NumberStyle,
     temporal: TemporalFormat,
+    /// Somebody gave the format of dates.
+    formatted: bool,
 }
 
 impl ColumnReader {
@@ -116,6 +123,7 @@ impl ColumnReader {
             declared: column.declared,
             style,
             temporal: TemporalFormat::new(column.format.as_deref()),
+            formatted: column.format.is_some(),
         }
     }
 
@@ -124,7 +132,7 @@ impl ColumnReader {
         match self.data_type {
             CsvType::Varchar => strings(cells, |_| true),
             CsvType::Json => strings(cells, |text| serde_json::from_slice::<IgnoredAny>(text).is_ok()),
-            CsvType::Uuid => strings(cells, is_uuid),
+            CsvType::Uuid => uuids(cells),
             CsvType::Blob => Ok(blobs(cells)),
             CsvType::Boolean if spelled => Ok(booleans(cells, |text| numbers::declared_boolean(text.trim_ascii()))),
             CsvType::Boolean => Ok(booleans(cells, numbers::boolean)),
@@ -146,13 +154,19 @@ impl ColumnReader {
             CsvType::Double => {
                 self.numbers::<Float64Type>(cells, |text| numbers::double(text, Fidelity::Value, self.style.decimal))
             }
-            CsvType::HugeInt => self.decimals(cells, 38, 0),
+            CsvType::HugeInt => self.hugeints(cells),
             CsvType::Decimal(precision, scale) => self.decimals(cells, precision, scale),
-            CsvType::Date => Ok(primitives::<Date32Type>(cells, |text| self.temporal.date(self.trimmed(text)))),
+            CsvType::Date => Ok(primitives::<Date32Type>(cells, |text| {
+                let text = self.trimmed(text);
+                self.temporal.date(text).or_else(|| temporal::declared_date(text).filter(|_| self.is_free()))
+            })),
             CsvType::Time if !spelled => {
                 Ok(primitives::<Time64MicrosecondType>(cells, |text| temporal::certain_time(self.trimmed(text))))
             }
             CsvType::Time => Ok(primitives::<Time64MicrosecondType>(cells, |text| temporal::time(self.trimmed(text)))),
+            CsvType::Timestamp if self.is_free() => {
+                Ok(primitives::<TimestampMicrosecondType>(cells, |text| self.instant(text, 1000)))
+            }
             CsvType::Timestamp => Ok(primitives::<TimestampMicrosecondType>(cells, |text| {
                 self.temporal.timestamp(self.trimmed(text), false)
             })),
@@ -169,7 +183,7 @@ impl ColumnReader {
                 let (array, misfits) = typed::<TimestampMicrosecondType>(cells, |text| {
                     let text = self.trimmed(text);
                     // Whoever declares the type means UTC where no zone is written.
-                    let unzoned = || self.temporal.timestamp(text, false).filter(|_| spelled);
+                    let unzoned = || self.instant(text, 1000).filter(|_| spelled);
                     self.temporal.timestamp(text, true).or_else(unzoned)
                 });
                 Ok(Built { array: Arc::new(array.with_timezone("UTC")), misfits })
@@ -205,13 +219,20 @@ impl ColumnReader {
         self.declared || numbers::is_canonical(text, self.style.decimal)
     }
 
+    /// Dates may be spelled in every way that leaves no doubt: their type is declared, their format is not.
+    fn is_free(&self) -> bool {
+        self.declared && !self.formatted
+    }
+
     /// Spaces before a value are layout, behind it only where the type is declared (or BIGINT): what DuckDB takes for text stays text.
     fn trimmed<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         if self.declared { text.trim_ascii() } else { text.trim_ascii_start() }
     }
 
     fn instant(&self, text: &[u8], unit: i128) -> Option<i64> {
-        let nanoseconds = self.temporal.timestamp_nanoseconds(self.trimmed(text), false)?;
+        let text = self.trimmed(text);
+        let declared = || temporal::declared_moment(text).filter(|_| self.is_free());
+        let nanoseconds = self.temporal.timestamp_nanoseconds(text, false).or_else(declared)?;
         (nanoseconds % unit == 0).then(|| i64::try_from(nanoseconds / unit).ok()).flatten()
     }
 
@@ -221,8 +242,22 @@ impl ColumnReader {
     {
         self.numbers::<T>(cells, |text| {
             let text = if self.declared { text } else { text.trim_ascii() };
-            self.spelled_plainly(text).then(|| T::Native::try_from(numbers::integer(text)?).ok()).flatten()
+            self.spelled_plainly(text).then(|| T::Native::try_from(self.whole(text)?).ok()).flatten()
         })
+    }
+
+    /// A whole number; where it is declared to be one, `1.0` and `1e3` are spellings of it.
+    fn whole(&self, text: &[u8]) -> Option<i128> {
+        let respelled = || numbers::decimal(text, 38, 0, self.style.decimal).filter(|_| self.declared);
+        numbers::integer(text).or_else(respelled)
+    }
+
+    fn hugeints(&self, cells: Cells<'_>) -> Result<Built, ArrowError> {
+        let mut scratch = Vec::new();
+        let (array, misfits) = typed::<Decimal256Type>(cells, |text| {
+            self.whole(self.style.ungroup(self.trimmed(text), &mut scratch)?).map(i256::from_i128)
+        });
+        Ok(Built { array: Arc::new(array.with_precision_and_scale(39, 0)?), misfits })
     }
 
     fn decimals(&self, cells: Cells<'_>, precision: u8, scale: i8) -> Result<Built, ArrowError> {
@@ -281,11 +316,38 @@ fn unescaped_blob(mut text: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-fn is_uuid(text: &[u8]) -> bool {
-    text.len() == 36
-        && text.iter().enumerate().all(|(index, byte)| {
-            if matches!(index, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() }
-        })
+fn uuids(cells: Cells<'_>) -> Result<Built, ArrowError> {
+    let mut values = Vec::with_capacity(cells.rows);
+    let mut misfits = Vec::new();
+    cells.for_each(|row, text| {
+        let value = text.and_then(uuid);
+        if text.is_some() && value.is_none() {
+            misfits.push(row);
+        }
+        values.push(value);
+    });
+    let array = FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter(), 16)?;
+    Ok(Built { array: Arc::new(array), misfits })
+}
+
+/// The bytes of a UUID, in braces or not, with its hyphens or without any.
+fn uuid(text: &[u8]) -> Option<[u8; 16]> {
+    let text = text.strip_prefix(b"{").map_or(Some(text), |text| text.strip_suffix(b"}"))?;
+    let hyphen = |index: usize| matches!(index, 8 | 13 | 18 | 23);
+    let hyphens_fit = match text.len() {
+        32 => true,
+        36 => text.iter().enumerate().all(|(index, byte)| hyphen(index) == (*byte == b'-')),
+        _ => false,
+    };
+    if !hyphens_fit {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (index, digit) in text.iter().filter(|byte| **byte != b'-').enumerate() {
+        let digit = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
+        *bytes.get_mut(index / 2)? |= if index % 2 == 0 { digit << 4 } else { digit };
+    }
+    Some(bytes)
 }
 
 /// Collects validity bits; stays empty until the first NULL.

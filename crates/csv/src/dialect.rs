@@ -101,9 +101,17 @@ pub struct TableFormat {
     pub dialect: Dialect,
     /// Its columns, in order.
     pub columns: Vec<CsvColumn>,
+    /// Files that are written in another way, by name: united by name, files need not have more in common than names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<(String, Dialect)>,
 }
 
 impl TableFormat {
+    /// How one of its files is written.
+    pub fn dialect_of(&self, file: &str) -> &Dialect {
+        self.others.iter().find(|(name, _)| name == file).map_or(&self.dialect, |(_, dialect)| dialect)
+    }
+
     /// The Arrow schema of all columns; every field is nullable.
     pub fn schema(&self) -> SchemaRef {
         Arc::new(Schema::new(self.columns.iter().map(CsvColumn::field).collect::<Vec<_>>()))

@@ -25,18 +25,16 @@ pub(crate) fn joined_header(lines: Vec<Vec<String>>) -> Vec<String> {
     joined
 }
 
-/// Column names as DuckDB makes them from a header: blanks become `column0`, …, repeated names (without regard to case) get `_1`, `_2`, ….
+/// Column names as DuckDB makes them from a header: blanks become `column0`, …, repeated names (without regard to case) get `_1`, `_2`, …, until they are free.
 pub(crate) fn column_names(cells: Vec<String>) -> Vec<String> {
     let count = cells.len();
     let mut repeats: HashMap<String, usize> = HashMap::new();
     let mut names = Vec::new();
     for (position, cell) in cells.into_iter().enumerate() {
-        let cell = if cell.trim().is_empty() { positional_name(position, count) } else { cell.trim().to_owned() };
-        let mut name = cell.clone();
-        while repeats.contains_key(&name.to_lowercase()) {
-            let count = repeats.entry(cell.to_lowercase()).or_default();
+        let mut name = if cell.trim().is_empty() { positional_name(position, count) } else { cell.trim().to_owned() };
+        while let Some(count) = repeats.get_mut(&name.to_lowercase()) {
             *count += 1;
-            name = format!("{cell}_{count}");
+            name = format!("{name}_{count}");
         }
         repeats.insert(name.to_lowercase(), 0);
         names.push(name);

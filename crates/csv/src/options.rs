@@ -23,8 +23,13 @@ pub(crate) const DEFAULT_MAX_LINE_SIZE: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CsvOptions {
-    /// Field delimiter, one or more characters; an empty string means that every line is one field.
-    #[serde(alias = "sep", alias = "delimiter", skip_serializing_if = "Option::is_none")]
+    /// Field delimiter, one or more characters, `\t` for a tab; an empty string means that every line is one field.
+    #[serde(
+        alias = "sep",
+        alias = "delimiter",
+        deserialize_with = "with_tabs",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub delim: Option<String>,
     /// Quote character; an empty string means that nothing is quoted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,10 +74,10 @@ pub struct CsvOptions {
     #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub all_varchar: Option<bool>,
     /// Format of DATE values, as in `strptime`, such as `%d.%m.%Y`.
-    #[serde(alias = "date_format", skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "date_format", deserialize_with = "strptime", skip_serializing_if = "Option::is_none")]
     pub dateformat: Option<String>,
     /// Format of TIMESTAMP values, as in `strptime`.
-    #[serde(alias = "timestamp_format", skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "timestamp_format", deserialize_with = "strptime", skip_serializing_if = "Option::is_none")]
     pub timestampformat: Option<String>,
     /// Decimal separator of numbers: `.` (default) or `,`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +106,8 @@ pub struct CsvOptions {
     /// Columns in which an empty field is an empty string, never NULL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force_not_null: Option<OneOrMany>,
-    /// `true` lets a quoted value stand for NULL where it equals `nullstr`; by default a quoted value is a value.
+    /// Whether a quoted value stands for NULL where it equals `nullstr`. By default it does where `nullstr` is given, but a quoted empty value is an
+    /// empty string.
     #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub allow_quoted_nulls: Option<bool>,
     /// Turn column names into lower-case words joined by `_`.
@@ -346,6 +352,17 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::E
             _ => Err(problem(format!("{word:?}"))),
         },
     }
+}
+
+/// A delimiter in which `\t`, as SQL strings spell it, is a tab.
+fn with_tabs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(|text| text.replace("\\t", "\t")))
+}
+
+/// A format string; `auto` and `iso` stand for what is understood without one.
+fn strptime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let understood = |text: &String| ["auto", "iso"].iter().any(|word| text.eq_ignore_ascii_case(word));
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !understood(text)))
 }
 
 /// A [`CsvError::Setting`].

@@ -173,6 +173,25 @@ pub(crate) fn certain_time(text: &[u8]) -> Option<i64> {
     if colons == 2 { time(text) } else { None }
 }
 
+/// A date that somebody declared to be one: the year first, and any separator.
+pub(crate) fn declared_date(text: &[u8]) -> Option<i32> {
+    years_first().find_map(|shape| shape.read(text).filter(|(_, rest)| rest.is_empty())).map(|(days, _)| days)
+}
+
+/// Nanoseconds since 1970-01-01 00:00:00 of a moment that somebody declared to be one: as [`declared_date`], which alone is
+/// its midnight, and in UTC, where a zone is named.
+pub(crate) fn declared_moment(text: &[u8]) -> Option<i128> {
+    let midnight = || declared_date(text).map(|days| i128::from(days) * i128::from(DAY) * 1000);
+    let local = || years_first().find_map(|shape| timestamp_nanoseconds(text, shape, false, false));
+    let is_utc = [&b"Z"[..], b"+00", b"+00:00"].iter().any(|zone| text.ends_with(zone));
+    let universal = || years_first().find_map(|shape| timestamp_nanoseconds(text, shape, false, true));
+    local().or_else(midnight).or_else(|| universal().filter(|_| is_utc))
+}
+
+fn years_first() -> impl Iterator<Item = DateShape> {
+    DateShape::ALL.into_iter().filter(|shape| shape.order == DateOrder::YearMonthDay)
+}
+
 /// The set of [`DateShape::ALL`] that read the whole text as a date, one bit each.
 pub(crate) fn date_shapes(text: &[u8]) -> u16 {
     if !plausible_date_start(text) {
@@ -190,6 +209,19 @@ pub(crate) struct TimestampShapes {
     pub zoned: bool,
     /// Hours run to twelve, with AM or PM.
     pub twelve_hours: bool,
+    /// The time of day has seconds, and no fraction of one.
+    pub whole_seconds: bool,
+}
+
+/// Whether a column of one shape is read as timestamps without being told to: the ISO order with hours to 24 in any detail; of
+/// the others those that are common, to the second. What DuckDB takes for text stays text.
+pub(crate) fn is_usual(shape: DateShape, found: TimestampShapes) -> bool {
+    let plain = found.whole_seconds && !found.zoned;
+    match shape.order {
+        DateOrder::YearMonthDay => !found.twelve_hours,
+        DateOrder::DayMonthYear => plain && !found.twelve_hours,
+        DateOrder::MonthDayYear => plain && found.twelve_hours,
+    }
 }
 
 /// The shapes that read the whole text as a timestamp with at most microseconds; `None` when there are none.
@@ -201,7 +233,10 @@ pub(crate) fn timestamp_shapes(text: &[u8]) -> Option<TimestampShapes> {
         for zoned in [false, true] {
             let shapes = shapes_where(|shape| timestamp(text, shape, twelve_hours, zoned).is_some());
             if shapes != 0 {
-                return Some(TimestampShapes { shapes, zoned, twelve_hours });
+                let colons = text.iter().filter(|byte| **byte == b':').count();
+                let clock = &text[text.iter().position(|byte| *byte == b':').unwrap_or(0)..];
+                let whole_seconds = colons == 2 && !clock.contains(&b'.');
+                return Some(TimestampShapes { shapes, zoned, twelve_hours, whole_seconds });
             }
         }
     }
@@ -262,7 +297,9 @@ impl TemporalFormat {
                 }
             }
         }
-        TemporalFormat::Pattern(pattern.replace(".%f", "%.f"))
+        // DuckDB's names of fractions of a second.
+        let fractions = [".%f", ".%g", ".%n"].iter();
+        TemporalFormat::Pattern(fractions.fold(pattern.to_owned(), |pattern, name| pattern.replace(name, "%.f")))
     }
 
     /// Whether a user's format string means anything.

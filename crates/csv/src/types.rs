@@ -92,7 +92,7 @@ impl CsvType {
             CsvType::SmallInt => DataType::Int16,
             CsvType::Integer => DataType::Int32,
             CsvType::BigInt => DataType::Int64,
-            CsvType::HugeInt => DataType::Decimal128(38, 0),
+            CsvType::HugeInt => DataType::Decimal256(39, 0),
             CsvType::UTinyInt => DataType::UInt8,
             CsvType::USmallInt => DataType::UInt16,
             CsvType::UInteger => DataType::UInt32,
@@ -108,7 +108,18 @@ impl CsvType {
             CsvType::TimestampNanoseconds => DataType::Timestamp(TimeUnit::Nanosecond, None),
             CsvType::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
             CsvType::Blob => DataType::Binary,
-            CsvType::Uuid | CsvType::Json | CsvType::Varchar => DataType::Utf8,
+            CsvType::Uuid => DataType::FixedSizeBinary(16),
+            CsvType::Json | CsvType::Varchar => DataType::Utf8,
+        }
+    }
+
+    /// The name of the type where the Arrow type alone does not tell it.
+    pub fn tag(self) -> Option<&'static str> {
+        match self {
+            CsvType::HugeInt => Some("HUGEINT"),
+            CsvType::Uuid => Some("UUID"),
+            CsvType::Json => Some("JSON"),
+            _ => None,
         }
     }
 
@@ -116,13 +127,15 @@ impl CsvType {
     pub(crate) fn format_in(self, options: &CsvOptions) -> Option<String> {
         match self {
             CsvType::Date => options.dateformat.clone(),
-            CsvType::Timestamp
-            | CsvType::TimestampTz
-            | CsvType::TimestampSeconds
-            | CsvType::TimestampMilliseconds
-            | CsvType::TimestampNanoseconds => options.timestampformat.clone(),
+            _ if self.is_moment() => options.timestampformat.clone(),
             _ => None,
         }
+    }
+
+    /// A date with a time of day.
+    pub(crate) fn is_moment(self) -> bool {
+        use CsvType::{Timestamp, TimestampMilliseconds, TimestampNanoseconds, TimestampSeconds, TimestampTz};
+        matches!(self, Timestamp | TimestampTz | TimestampSeconds | TimestampMilliseconds | TimestampNanoseconds)
     }
 
     /// Whether detection may choose the type where the settings name it as a candidate.

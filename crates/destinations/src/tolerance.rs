@@ -13,18 +13,50 @@ pub(crate) struct Tolerance {
     /// Rows that the run wrote, deletes among them.
     written: u64,
     ratio: Option<f64>,
+    aside: Option<SetAside>,
+    /// What has become of the rows that were not refused.
+    others: &'static str,
+}
+
+/// What [`tapline_core::Writer::set_aside`] tells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SetAside {
+    /// Rows that were refused before they came to the destination.
+    pub(crate) rows: u64,
+    /// Rows that were read.
+    pub(crate) read: u64,
 }
 
 impl Tolerance {
     /// For a run that wrote so many rows.
     pub(crate) fn new(target: &Target, written: u64) -> Self {
-        Self { stream: target.stream.clone(), written, ratio: target.max_reject_ratio }
+        let others = "nothing was changed";
+        Self { stream: target.stream.clone(), written, ratio: target.max_reject_ratio, aside: None, others }
+    }
+
+    /// The same, counting rows that were set aside before.
+    pub(crate) fn beside(self, aside: Option<SetAside>) -> Self {
+        Self { aside, ..self }
+    }
+
+    /// The same for a destination that takes rows one by one.
+    pub(crate) fn on_the_way(self) -> Self {
+        Self { others: "no more rows are sent", ..self }
+    }
+
+    /// So many of so many rows: those refused, with those set aside before, of all.
+    fn share(&self, refused: u64) -> (u64, u64) {
+        match self.aside {
+            None => (refused, self.written),
+            Some(aside) => (refused + aside.rows, aside.read),
+        }
     }
 
     /// Whether this number of refused rows is too large.
     pub(crate) fn is_exceeded(&self, refused: u64) -> bool {
         // As a quotient, 29 of 100 is exactly the 0.29 of the settings; as a product it would be less.
-        self.ratio.is_some_and(|ratio| refused > 0 && refused as f64 / self.written as f64 > ratio)
+        let (part, whole) = self.share(refused);
+        self.ratio.is_some_and(|ratio| refused > 0 && part as f64 / whole as f64 > ratio)
     }
 
     /// Fails with `SYNC-007` where too many of these outcomes are refusals.
@@ -59,14 +91,14 @@ impl Tolerance {
             *counts.entry(code.id).or_insert(0_u64) += 1;
         }
         let counts: Vec<_> = counts.iter().map(|(code, count)| format!("{code} × {count}")).collect();
+        let (part, whole) = self.share(reasons.len() as u64);
         let error = Error::new(
             codes::SYNC_007,
             format!(
-                "{}: {} of {} rows are refused, and max_reject_ratio is {}; nothing was changed",
+                "{}: {part} of {whole} rows are refused, and max_reject_ratio is {}; {}",
                 self.stream,
-                reasons.len(),
-                self.written,
-                self.ratio.unwrap_or(1.0)
+                self.ratio.unwrap_or(1.0),
+                self.others
             ),
         );
         let error = match reasons.first() {
@@ -109,6 +141,14 @@ mod tests {
         }
         assert!(!tolerance(0, Some(0.0)).is_exceeded(0));
         assert!(!tolerance(1, None).is_exceeded(1));
+    }
+
+    #[test]
+    fn rows_set_aside_count() {
+        let aside = Some(SetAside { rows: 2, read: 10 });
+        for (refused, exceeded) in [(0, false), (1, false), (2, true)] {
+            assert_eq!(tolerance(3, Some(0.3)).beside(aside).is_exceeded(refused), exceeded, "{refused}");
+        }
     }
 
     #[test]

@@ -57,6 +57,7 @@ async fn victim() {
     let (kind, place) = place.split_once(' ').unwrap();
     let destination = match kind {
         "sqlite" => crate::sqlite::destination_at(place.as_ref()),
+        "mysql" => crate::mysql::destination_at(place),
         "files" => {
             let (folder, settings) = place.split_once('\n').unwrap();
             crate::files::destination(folder.as_ref(), settings)
@@ -112,7 +113,8 @@ pub async fn changes_survive_a_kill_at_every_point(bench: &Bench, place: &str) {
     }
 }
 
-/// A table that is to be made: after a kill there is none, or a whole one.
+/// A table that is to be made: after a kill there is none, or a whole one. Where a table cannot be made within a
+/// transaction, there may be one without rows.
 pub async fn a_new_table_survives_a_kill_at_every_point(bench: &Bench, place: &str) {
     let new = texts(&[&["3", "C"], &["5", "e"], &["6", "f"], &["7", "bad"]]);
     let points =
@@ -122,7 +124,9 @@ pub async fn a_new_table_survives_a_kill_at_every_point(bench: &Bench, place: &s
         kill_at(point, bench, place, generation).await;
         let published = point == "publish-committed";
         let holds = bench.destination.holds_rows(&bench.stream).await.unwrap();
-        assert_eq!(holds, published.then_some(true), "{point}");
+        let commits_tables = place.starts_with("mysql ");
+        let stands = if commits_tables { holds.filter(|holds| *holds) } else { holds };
+        assert_eq!(stands, published.then_some(true), "{point}");
         if !published {
             deliver(&*bench.destination, &bench.stream, generation).await.unwrap();
         }

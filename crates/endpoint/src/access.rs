@@ -187,11 +187,17 @@ impl Caller {
 
     /// As [`may`](Self::may), with the answer that AWS gives to whoever may not.
     pub fn require(&self, action: &str, resource: &str, context: &[(&str, &str)]) -> S3Result {
-        if self.may(action, resource, context) {
-            return Ok(());
-        }
+        let question = Question { action, resource, principal: &self.arn, context };
+        let why = match self.policy.decide(question) {
+            Decision::Allowed => return Ok(()),
+            Decision::Denied => "with an explicit deny in an identity-based policy".to_owned(),
+            Decision::Silent => format!("because no identity-based policy allows the {action} action"),
+        };
         let arn = &self.arn;
-        Err(s3_error!(AccessDenied, "User: {arn} is not authorized to perform: {action} on resource: \"{resource}\""))
+        Err(s3_error!(
+            AccessDenied,
+            "User: {arn} is not authorized to perform: {action} on resource: \"{resource}\" {why}"
+        ))
     }
 }
 

@@ -2,15 +2,18 @@
 //! Not here: listing and grouping by folder (crate `tapline-storage`).
 //! Called by `discover` and by the API.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, SchemaRef};
 use futures::StreamExt;
 use serde::Serialize;
+use serde_json::Value;
 use tapline_core::values::duckdb_type_name;
 use tapline_core::{ErrorReport, Result, codes};
-use tapline_storage::{FileFormat, Manifest, S3Source, StreamFiles, streams};
+use tapline_storage::{FileFormat, S3Source, StreamFiles, streams};
 
+use crate::json_schema::row_schema;
 use crate::sql::{Session, TableKind};
 
 /// Streams that are looked into at the same time.
@@ -42,6 +45,9 @@ pub struct StreamDescription {
     pub bytes: u64,
     /// The columns, in order.
     pub columns: Vec<ColumnDescription>,
+    /// The rows as JSON Schema, as `--format json` prints them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<Value>,
     /// How CSV is read, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<DialectDescription>,
@@ -87,27 +93,22 @@ pub struct DialectDescription {
 /// `S3-…` where the source cannot be listed.
 pub async fn discover(session: &Session, source: &Arc<S3Source>) -> Result<Discovery> {
     let manifest = source.list(&source.everything()).await?;
-    let groups = streams(source, &manifest);
-    let found: Vec<Vec<StreamDescription>> = futures::stream::iter(groups)
-        .map(|group| describe_group(session, source, &manifest, group))
+    let skipped = manifest.skipped;
+    let found: Vec<Vec<StreamDescription>> = futures::stream::iter(streams(source, manifest))
+        .map(|group| describe_group(session, source, group))
         .buffered(CONCURRENCY)
         .collect()
         .await;
     let mut streams: Vec<StreamDescription> = found.into_iter().flatten().collect();
     streams.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(Discovery { streams, skipped: manifest.skipped })
+    Ok(Discovery { streams, skipped })
 }
 
 /// One stream for a folder whose files share their columns, else one per file.
-async fn describe_group(
-    session: &Session,
-    source: &S3Source,
-    manifest: &Manifest,
-    group: StreamFiles,
-) -> Vec<StreamDescription> {
+async fn describe_group(session: &Session, source: &S3Source, group: StreamFiles) -> Vec<StreamDescription> {
     let may_differ = group.files.len() > 1 && !group.hive;
-    if !may_differ || share_columns(session, source, manifest, &group).await {
-        let together = describe(session, manifest, group.clone()).await;
+    if !may_differ || share_columns(session, source, &group).await {
+        let together = describe(session, source, &group).await;
         // Columns of the same names may still have types that no type holds together.
         let differ = together.error.as_ref().is_some_and(|error| error.code == codes::FILE_003.id);
         if !(may_differ && differ) {
@@ -115,40 +116,43 @@ async fn describe_group(
         }
     }
     futures::stream::iter(group.split(source))
-        .map(|single| describe(session, manifest, single))
-        .buffered(2)
+        .map(async |single| describe(session, source, &single).await)
+        .buffered(CONCURRENCY)
         .collect()
         .await
 }
 
-async fn share_columns(session: &Session, source: &S3Source, manifest: &Manifest, group: &StreamFiles) -> bool {
-    let singles = group.split(source);
-    let step = singles.len().div_ceil(COMPARED_FILES);
-    let mut first: Option<Vec<String>> = None;
-    for single in singles.iter().step_by(step) {
-        let Ok((schema, _)) = session.describe_files(manifest, &single.files).await else { return false };
-        let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
-        match &first {
-            None => first = Some(names),
-            Some(first) if *first == names => {}
-            Some(_) => return false,
+async fn share_columns(session: &Session, source: &S3Source, group: &StreamFiles) -> bool {
+    let step = group.files.len().div_ceil(COMPARED_FILES);
+    let names = futures::stream::iter(group.files.iter().step_by(step))
+        .map(async |file| {
+            let (schema, _) = session.describe_files(source.bucket(), std::slice::from_ref(file)).await.ok()?;
+            Some(schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>())
+        })
+        .buffered(CONCURRENCY);
+    let mut names = pin!(names);
+    let Some(Some(first)) = names.next().await else { return false };
+    while let Some(other) = names.next().await {
+        if other.as_ref() != Some(&first) {
+            return false;
         }
     }
     true
 }
 
-async fn describe(session: &Session, manifest: &Manifest, group: StreamFiles) -> StreamDescription {
-    let (columns, dialect, error) = match session.describe_files(manifest, &group.files).await {
-        Ok((schema, kind)) => (columns(&schema), dialect(&kind), None),
-        Err(error) => (Vec::new(), None, Some(ErrorReport::from(&error))),
+async fn describe(session: &Session, source: &S3Source, group: &StreamFiles) -> StreamDescription {
+    let (schema, dialect, error) = match session.describe_files(source.bucket(), &group.files).await {
+        Ok((schema, kind)) => (Some(schema), dialect(&kind), None),
+        Err(error) => (None, None, Some(ErrorReport::from(&error))),
     };
     StreamDescription {
         bytes: group.files.iter().map(|file| file.size).sum(),
         files: group.files.len(),
-        name: group.name,
-        path: group.path,
+        name: group.name.clone(),
+        path: group.path.clone(),
         format: group.format,
-        columns,
+        columns: schema.as_ref().map(columns).unwrap_or_default(),
+        json_schema: schema.as_ref().map(|schema| row_schema(schema)),
         dialect,
         error,
     }

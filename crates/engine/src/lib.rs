@@ -5,14 +5,15 @@
 
 mod diff;
 mod discover;
+mod json_schema;
 mod run;
 pub mod sql;
 
 pub use diff::shared::SharedFolder;
 pub use discover::{ColumnDescription, DialectDescription, Discovery, StreamDescription, columns, discover};
 pub use run::{
-    Adopted, FieldChange, PlanReport, PlanSample, RunOptions, SyncJob, adopt, plan, preview_sync, reset, run,
-    validate_job,
+    Adopted, Erased, FieldChange, PlanReport, PlanSample, RunOptions, SyncJob, adopt, erase, plan, preview_sync, reset,
+    run, validate_job,
 };
 pub use sql::{
     Access, BatchVisitor, FunctionEntry, Limits, Query, ScanReport, Session, Support, check_sql, execute,

@@ -1,18 +1,24 @@
-//! Where Tapline keeps what it knows: runs, checkpoints, intents, rejected rows, on SQLite or PostgreSQL.
+//! Where Tapline keeps what it knows: runs, checkpoints, intents, rejected rows, and what a server defines, on SQLite or
+//! PostgreSQL.
 //! Not here: the promise itself ([`tapline_core::StateStore`]), snapshot files (the engine's diff).
 //! Called by the binary, which opens the store that the project file names and hands it to the engine.
 
+mod backend;
 mod holder;
 mod postgres;
 mod record;
 mod reject;
 mod seal;
+mod served;
 mod sqlite;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tapline_core::{Error, Result, StateStore, codes};
+use tapline_core::{Error, Result, Secret, ServerStore, StateStore, codes};
+
+pub use self::served::Rotated;
+use self::served::Served;
 
 /// Opens the store at `url`, making it where it is absent.
 ///
@@ -26,6 +32,36 @@ pub async fn open(url: &str, folder: &Path) -> Result<Arc<dyn StateStore>> {
     match place(url, folder)? {
         Place::File(path) => Ok(Arc::new(sqlite::SqliteStore::open(&path).await?)),
         Place::Server => Ok(Arc::new(postgres::PostgresStore::open(url).await?)),
+    }
+}
+
+/// Opens the store at `url` as [`open`] does, with what a server keeps in it.
+pub async fn open_server(url: &str, folder: &Path) -> Result<Arc<dyn ServerStore>> {
+    match place(url, folder)? {
+        Place::File(path) => Ok(Arc::new(Served::new(sqlite::SqliteStore::open(&path).await?))),
+        Place::Server => Ok(Arc::new(Served::new(postgres::PostgresStore::open(url).await?))),
+    }
+}
+
+/// Seals everything in the store at `url` anew. The store was sealed with the key of `TAPLINE_SECRET_KEY`, whose place
+/// `key` takes, or with the key file beside it, which is replaced.
+///
+/// Fails with `SYNC-003` while a server or a run uses the store, and with `CONF-007` where `key` is left out although
+/// the key comes from the environment, or given although it does not.
+pub async fn rotate_key(url: &str, folder: &Path, key: Option<&Secret>) -> Result<Rotated> {
+    let key = key.map(|key| key.expose().trim()).filter(|key| !key.is_empty());
+    let refused = match (place(url, folder)?, seal::is_in_environment(), key) {
+        (_, true, None) => Some("the key comes from TAPLINE_SECRET_KEY, and the new one is not given"),
+        (_, false, Some(_)) => Some("the key lies in a file, in whose place no other kind of key can be put"),
+        _ => None,
+    };
+    if let Some(reason) = refused {
+        return Err(Error::new(codes::CONF_007, format!("changing the key of the state: {reason}"))
+            .hint("with TAPLINE_SECRET_KEY set, put the new key into TAPLINE_NEW_SECRET_KEY; else set neither"));
+    }
+    match place(url, folder)? {
+        Place::File(path) => Served::new(sqlite::SqliteStore::open(&path).await?).rotate(key).await,
+        Place::Server => Served::new(postgres::PostgresStore::open(url).await?).rotate(key).await,
     }
 }
 

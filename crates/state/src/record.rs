@@ -25,6 +25,10 @@ pub(crate) fn unreadable(error: serde_json::Error) -> Error {
     Error::new(codes::STATE_001, "reading the state: a record is damaged").because(error)
 }
 
+pub(crate) fn damaged() -> Error {
+    Error::new(codes::STATE_001, "reading the state: a record is damaged")
+}
+
 /// A status as JSON spells it.
 pub(crate) fn word(status: RunStatus) -> Result<String> {
     match serde_json::to_value(status).map_err(unreadable)? {
@@ -36,6 +40,11 @@ pub(crate) fn word(status: RunStatus) -> Result<String> {
 /// A moment as text. All digits are kept, so that the order of texts is the order of moments.
 pub(crate) fn time(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Nanos, true)
+}
+
+/// The day on which a run began.
+pub(crate) fn day(report: &RunReport) -> Option<String> {
+    report.started_at.map(|moment| moment.date_naive().to_string())
 }
 
 /// The report of a run that a kill has cut off.

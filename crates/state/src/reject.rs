@@ -14,12 +14,42 @@ use crate::seal::Sealer;
 
 /// How many unreadable lines are kept; the run's report counts all of them.
 pub(crate) const SOURCE_REJECTS_KEPT: usize = 10_000;
+/// How many rejected rows are read at once when they are read by page.
+pub(crate) const ROWS_AT_ONCE: usize = 1_000;
 /// How long a payload is kept after its row was last refused.
 const PAYLOAD_AGE: TimeDelta = TimeDelta::days(30);
 
 /// Payloads that were last refused before this moment are forgotten.
 pub(crate) fn oldest_payload() -> String {
     time(Utc::now() - PAYLOAD_AGE)
+}
+
+/// A rejected row as it is stored: with the key sealed, or already opened where it comes from a file.
+pub(crate) struct RejectRow {
+    pub(crate) position: u64,
+    /// Without the payload, and without the keys where they are sealed.
+    pub(crate) reject: Reject,
+    pub(crate) sealed_key: Option<Vec<u8>>,
+    pub(crate) sealed_payload: Option<Vec<u8>>,
+}
+
+impl RejectRow {
+    /// Opens the keys, if they are not open yet.
+    pub(crate) async fn open_keys(&mut self, sealer: &Sealer, sync: &str) -> Result<()> {
+        if let Some(sealed) = self.sealed_key.take() {
+            (self.reject.encoded_key, self.reject.key) = open_key(sealer, sync, &sealed).await?;
+        }
+        Ok(())
+    }
+
+    /// The whole row.
+    pub(crate) async fn open(mut self, sealer: &Sealer, sync: &str) -> Result<Reject> {
+        self.open_keys(sealer, sync).await?;
+        if let Some(sealed) = &self.sealed_payload {
+            self.reject.payload = Some(open_payload(sealer, sync, sealed).await?);
+        }
+        Ok(self.reject)
+    }
 }
 
 /// The sealed key of each reject, in order.

@@ -1,4 +1,4 @@
-//! Seals what must not lie in a state store in clear: keys and payloads of rejected rows.
+//! Seals what must not lie in a state store in clear: keys and payloads of rejected rows, and secrets of definitions.
 //! Not here: where sealed bytes are kept.
 //! Called by every store of this crate.
 //!
@@ -17,6 +17,11 @@ use tokio::sync::OnceCell;
 /// The environment variable that holds the key of a project; its value is any text of high entropy.
 const KEY_VARIABLE: &str = "TAPLINE_SECRET_KEY";
 
+/// What is sealed in every store that has another key to fear, to find out whether the key is the same.
+pub(crate) const CHECK_WORD: &[u8] = b"tapline";
+/// What the word is sealed for.
+pub(crate) const CHECK_CONTEXT: &str = "meta";
+
 const VERSION: u8 = 1;
 const NONCE_LENGTH: usize = 24;
 
@@ -24,6 +29,11 @@ const NONCE_LENGTH: usize = 24;
 pub(crate) struct Sealer {
     key_file: Option<PathBuf>,
     cipher: OnceCell<XChaCha20Poly1305>,
+}
+
+/// Whether the key comes from [`KEY_VARIABLE`].
+pub(crate) fn is_in_environment() -> bool {
+    std::env::var(KEY_VARIABLE).is_ok_and(|text| !text.trim().is_empty())
 }
 
 impl Sealer {
@@ -37,12 +47,45 @@ impl Sealer {
     /// # Errors
     /// `STATE-001` where the variable is not set.
     pub(crate) fn of_environment() -> Result<Self> {
-        if std::env::var(KEY_VARIABLE).is_ok_and(|text| !text.trim().is_empty()) {
+        if is_in_environment() {
             return Ok(Self { key_file: None, cipher: OnceCell::new() });
         }
         Err(Error::new(codes::STATE_001, format!("opening the state: {KEY_VARIABLE} is not set"))
-            .hint("a state in PostgreSQL is shared, and so is the key that seals rejected rows in it")
+            .hint("a state in PostgreSQL is shared, and so is the key that seals secrets and rejected rows in it")
             .hint(format!("make one, and give it to every machine: export {KEY_VARIABLE}=$(openssl rand -hex 32)")))
+    }
+
+    /// A sealer with the key that `text` is.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self { key_file: None, cipher: OnceCell::new_with(Some(XChaCha20Poly1305::new(&derived(text)))) }
+    }
+
+    /// A sealer with a new key, in a file beside the key file; [`settle_next_key`](Self::settle_next_key) makes it count.
+    pub(crate) fn make_next_key(&self) -> Result<Self> {
+        let Some(file) = &self.key_file else { return Err(Error::internal("a key without a file cannot be replaced")) };
+        let next = next_to(file);
+        read_or_make(&next).map(|text| Self::of_text(&text)).map_err(|error| unusable(&next, error))
+    }
+
+    /// A sealer with the key that was to replace the present one, where its file is there.
+    pub(crate) fn next_key(&self) -> Result<Option<Self>> {
+        let Some(file) = &self.key_file else { return Ok(None) };
+        let next = next_to(file);
+        match std::fs::read_to_string(&next) {
+            Ok(text) => Ok(Some(Self::of_text(&text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable(&next, error)),
+        }
+    }
+
+    /// Puts the next key in the place of the present one, or forgets it.
+    pub(crate) fn settle_next_key(&self, counts: bool) -> Result<()> {
+        let Some(file) = &self.key_file else { return Ok(()) };
+        let next = next_to(file);
+        let settled = if counts { std::fs::rename(&next, file) } else { std::fs::remove_file(&next) };
+        settled
+            .and_then(|()| std::fs::File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all())
+            .map_err(|error| unusable(&next, error))
     }
 
     /// Seals `clear`. Only [`open`](Self::open) with the same `context` gives it back.
@@ -52,7 +95,7 @@ impl Sealer {
             .cipher()
             .await?
             .encrypt(&nonce, Payload { msg: clear, aad: context.as_bytes() })
-            .map_err(|_| Error::internal("sealing a rejected row failed"))?;
+            .map_err(|_| Error::internal("sealing failed"))?;
         Ok([&[VERSION], nonce.as_slice(), &sealed].concat())
     }
 
@@ -63,8 +106,11 @@ impl Sealer {
                 Some(file) => format!("set {KEY_VARIABLE} as it was, or put {} back", file.display()),
                 None => format!("set {KEY_VARIABLE} as it was when the state was made"),
             };
-            Error::new(codes::STATE_001, "opening what was sealed: it was sealed with another key, or is damaged")
-                .hint(format!("{way}; `tapline reset SYNC` forgets sealed rows"))
+            Error::new(codes::STATE_001, "opening what was sealed: it was sealed with another key, or is damaged").hint(
+                format!(
+                    "{way}; without it `tapline reset SYNC` forgets sealed rows, and secrets have to be entered again"
+                ),
+            )
         };
         let Some((&[VERSION], rest)) = sealed.split_first_chunk() else { return Err(damaged()) };
         let Some((nonce, message)) = rest.split_first_chunk::<NONCE_LENGTH>() else { return Err(damaged()) };
@@ -81,16 +127,28 @@ impl Sealer {
     fn key(&self) -> Result<Key<XChaCha20Poly1305>> {
         let text = match (std::env::var(KEY_VARIABLE), &self.key_file) {
             (Ok(text), _) if !text.is_empty() => text,
-            (_, Some(file)) => read_or_make(file).map_err(|error| {
-                Error::new(codes::STATE_001, format!("reading the key file {}", file.display()))
-                    .because(error)
-                    .hint(format!("make the file readable, or set {KEY_VARIABLE}"))
-            })?,
+            (_, Some(file)) => read_or_make(file).map_err(|error| unusable(file, error))?,
             (_, None) => return Err(Error::internal("the key of the state is gone")),
         };
-        let digest = Sha256::new().chain_update(b"tapline state key 1\0").chain_update(text.trim()).finalize();
-        Ok(<[u8; 32]>::from(digest).into())
+        Ok(derived(&text))
     }
+}
+
+/// The key that a text stands for.
+fn derived(text: &str) -> Key<XChaCha20Poly1305> {
+    let digest = Sha256::new().chain_update(b"tapline state key 1\0").chain_update(text.trim()).finalize();
+    <[u8; 32]>::from(digest).into()
+}
+
+/// Where the key lies that is to replace the one in `file`.
+fn next_to(file: &Path) -> PathBuf {
+    file.with_extension("key.next")
+}
+
+fn unusable(file: &Path, error: std::io::Error) -> Error {
+    Error::new(codes::STATE_001, format!("reading the key file {}", file.display()))
+        .because(error)
+        .hint(format!("make the file readable, or set {KEY_VARIABLE}"))
 }
 
 /// Reads the key file; where there is none, makes one under another name first, so that nobody reads half a key.

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "what is skipped is said on stdout")]
 
 mod postgres;
+mod server;
 mod suite;
 
 use std::io::{BufRead, BufReader};
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
-use tapline_core::{Commit, Reject, RunStatus, StateStore, codes};
+use tapline_core::{Commit, Reject, RunStatus, ServerStore, StateStore, codes};
 
 struct Folder(tempfile::TempDir);
 
@@ -33,6 +34,10 @@ impl Folder {
 impl suite::Place for Folder {
     async fn open(&self) -> Arc<dyn StateStore> {
         tapline_state::open("sqlite:.tapline/state.db", self.path()).await.unwrap()
+    }
+
+    async fn server(&self) -> Arc<dyn ServerStore> {
+        tapline_state::open_server("sqlite:.tapline/state.db", self.path()).await.unwrap()
     }
 }
 

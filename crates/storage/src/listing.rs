@@ -2,8 +2,6 @@
 //! Not here: deciding about a name (`pattern`), and what is done with the files (`pinned`, `streams`).
 //! Called by the engine once per run and table, and by `discover`.
 
-use std::collections::BTreeMap;
-
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use tapline_core::{Error, Result, codes};
@@ -28,7 +26,7 @@ const KEYS_OF_LARGE_FOLDER: usize = 500;
 /// What a listing has found so far.
 #[derive(Default)]
 struct Found {
-    files: BTreeMap<String, (Listed, Option<FileFormat>)>,
+    files: Vec<(Listed, Option<FileFormat>)>,
     listed: u64,
     skipped: u64,
 }
@@ -46,14 +44,14 @@ impl Found {
             }
             Fit::Read(format) => {
                 self.listed += 1;
-                self.files.insert(listed.key.clone(), (listed, format));
+                self.files.push((listed, format));
             }
         }
     }
 
     fn add(mut self, other: Self) -> Self {
         self.files.extend(other.files);
-        Self { files: self.files, listed: self.listed + other.listed, skipped: self.skipped + other.skipped }
+        Self { listed: self.listed + other.listed, skipped: self.skipped + other.skipped, ..self }
     }
 }
 
@@ -77,7 +75,7 @@ impl ChildFolders {
     }
 
     fn are_large(&self) -> bool {
-        self.keys >= self.folders * KEYS_OF_LARGE_FOLDER
+        self.folders > 0 && self.keys >= self.folders * KEYS_OF_LARGE_FOLDER
     }
 }
 
@@ -96,7 +94,8 @@ impl S3Source {
         if found.files.is_empty() {
             return Err(self.nothing_found(pattern, &found).await);
         }
-        let sniffed = match found.files.values().find(|(_, format)| format.is_none()) {
+        found.files.sort_unstable_by(|(left, _), (right, _)| left.key.cmp(&right.key));
+        let sniffed = match found.files.iter().find(|(_, format)| format.is_none()) {
             Some((listed, _)) => self.sniff(listed).await?,
             None => FileFormat::Csv,
         };
@@ -104,7 +103,7 @@ impl S3Source {
             bucket: self.bucket().to_owned(),
             files: found
                 .files
-                .into_values()
+                .into_iter()
                 .map(|(listed, format)| FileEntry::new(listed, format.unwrap_or(sniffed)))
                 .collect(),
             listed: found.listed,
@@ -127,8 +126,7 @@ impl S3Source {
                 if let Some(format) = format {
                     pattern.require_type(format)?;
                 }
-                let files = BTreeMap::from([(key.to_owned(), (listed, format))]);
-                return Ok(Found { files, listed: 1, skipped: 0 });
+                return Ok(Found { files: vec![(listed, format)], listed: 1, skipped: 0 });
             }
             Err(failure) if failure.is_not_found() => {}
             Err(failure) => return Err(failure.into_error()),

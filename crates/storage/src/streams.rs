@@ -27,34 +27,39 @@ pub struct StreamFiles {
 
 impl StreamFiles {
     /// A stream for each file, for files that do not belong together after all.
-    pub fn split(&self, source: &S3Source) -> Vec<Self> {
-        self.files.iter().map(|file| single(source, file)).collect()
+    pub fn split(self, source: &S3Source) -> Vec<Self> {
+        self.files.into_iter().map(|file| single(source, file)).collect()
     }
 }
 
 /// Groups files: one stream for each leaf folder whose files share a format, hive folders merged, and one for every other file.
 /// Ordered by name.
-pub fn streams(source: &S3Source, manifest: &Manifest) -> Vec<StreamFiles> {
-    let mut groups: BTreeMap<&str, Vec<&FileEntry>> = BTreeMap::new();
-    let mut parents = BTreeSet::new();
-    for file in &manifest.files {
+pub fn streams(source: &S3Source, manifest: Manifest) -> Vec<StreamFiles> {
+    let mut groups: BTreeMap<String, Vec<FileEntry>> = BTreeMap::new();
+    for file in manifest.files {
         let home = table_folder(&file.key);
-        groups.entry(home).or_default().push(file);
-        let mut above = home;
-        while !above.is_empty() {
-            above = folder(above.trim_end_matches('/'));
-            parents.insert(above);
+        match groups.get_mut(home) {
+            Some(files) => files.push(file),
+            None => {
+                groups.insert(home.to_owned(), vec![file]);
+            }
         }
     }
+    let parents: BTreeSet<String> = groups.keys().flat_map(|home| folders_above(home)).map(str::to_owned).collect();
     let mut streams: Vec<StreamFiles> = groups
         .into_iter()
-        .flat_map(|(home, files)| match table(source, home, &files) {
-            Some(table) if !parents.contains(home) => vec![table],
-            _ => files.into_iter().map(|file| single(source, file)).collect(),
+        .flat_map(|(home, files)| {
+            let files = if parents.contains(&home) { Err(files) } else { table(source, &home, files) };
+            files.map_or_else(|files| files.into_iter().map(|file| single(source, file)).collect(), |table| vec![table])
         })
         .collect();
     streams.sort_by(|left, right| left.name.cmp(&right.name));
     streams
+}
+
+/// The folders that a folder lies in, with their slashes; the last is the top of the bucket.
+fn folders_above(home: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(home), |inner| (!inner.is_empty()).then(|| folder(inner.trim_end_matches('/')))).skip(1)
 }
 
 /// The folder of a file, above those named `column=value`.
@@ -74,14 +79,14 @@ fn is_partition(segment: &str) -> bool {
     segment.split_once('=').is_some_and(|(column, _)| !column.is_empty())
 }
 
-/// All files of a folder as one table; `None` where they cannot be one.
-fn table(source: &S3Source, home: &str, files: &[&FileEntry]) -> Option<StreamFiles> {
-    let format = files.first()?.format;
+/// All files of a folder as one table; the files themselves where they cannot be one.
+fn table(source: &S3Source, home: &str, files: Vec<FileEntry>) -> Result<StreamFiles, Vec<FileEntry>> {
+    let Some(format) = files.first().map(|file| file.format) else { return Err(files) };
     let own_folder = source.config().path.len() >= home.trim_end_matches('/').len();
     let hive = files.iter().any(|file| folder(&file.key) != home);
     // The source's own folder has no name below the source; a file in it has.
     if files.iter().any(|file| file.format != format) || (own_folder && files.len() == 1 && !hive) {
-        return None;
+        return Err(files);
     }
     let suffixes: BTreeSet<&str> = files.iter().map(|file| &file.key[without_suffix(&file.key).len()..]).collect();
     let names = match suffixes.iter().next() {
@@ -91,10 +96,10 @@ fn table(source: &S3Source, home: &str, files: &[&FileEntry]) -> Option<StreamFi
     let depth = if hive { "**/" } else { "" };
     let path = format!("s3://{}/{}{depth}{names}", source.bucket(), escape(home));
     let name = name_of(source, home.trim_end_matches('/'));
-    Some(StreamFiles { name, path, format, hive, files: files.iter().map(|file| (*file).clone()).collect() })
+    Ok(StreamFiles { name, path, format, hive, files })
 }
 
-fn single(source: &S3Source, file: &FileEntry) -> StreamFiles {
+fn single(source: &S3Source, file: FileEntry) -> StreamFiles {
     let stem = without_suffix(&file.key);
     StreamFiles {
         // A file that is the source's path is all of the source, whose own name would have the suffix.
@@ -102,7 +107,7 @@ fn single(source: &S3Source, file: &FileEntry) -> StreamFiles {
         path: format!("s3://{}/{}", source.bucket(), escape(&file.key)),
         format: file.format,
         hive: !file.partitions().is_empty(),
-        files: vec![file.clone()],
+        files: vec![file],
     }
 }
 

@@ -2,11 +2,18 @@
 //! Not here: what the commands do (`commands`), and what arguments mean together (each command checks its own).
 //! Called by `main`, which parses, and by `completions`.
 
+mod administration;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::administration::{
+    Erase, Secret, SecretCommand, SecretRotate, Token, TokenCommand, TokenCreate, TokenList, TokenRevoke,
+};
 use crate::output::Format as RowFormat;
 
 /// CSV and Parquet files in S3, shaped with SQL, delivered to your databases
@@ -109,6 +116,18 @@ pub enum Command {
     Reset(Reset),
     /// Take what the destination holds as delivered, so that the next run sends only what differs
     Adopt(Adopt),
+    /// Serve the API, the web UI and the scheduler
+    Serve(Serve),
+    /// Print the definitions that were made in the server as a project file
+    Export(Export),
+    /// Make the server's definitions say what a project file says
+    Apply(Apply),
+    /// Make, list and revoke tokens of the API
+    Token(Token),
+    /// Change the key that seals secrets
+    Secret(Secret),
+    /// Forget one row: out of the snapshot and the rejected rows
+    Erase(Erase),
     /// Print the JSON Schema of the project file
     Schema(Schema),
     /// List the kinds of destinations, or the keys of one
@@ -364,9 +383,63 @@ pub struct Reset {
     pub report: Report,
 }
 
+/// `tapline serve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Works without a project file too: state and snapshots are in .tapline then. TAPLINE_ADMIN_TOKEN is accepted as an API token with the role admin; TAPLINE_SECRET_KEY seals secrets at rest."
+)]
+pub struct Serve {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7171")]
+    pub listen: SocketAddr,
+    /// How many syncs may run at once
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub concurrency: NonZeroUsize,
+    /// Where people reach the server, where that is not where it listens: behind a reverse proxy
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Let settings from the API name link-local addresses, which hand out the credentials of cloud machines
+    #[arg(long)]
+    pub allow_private_addresses: bool,
+    /// Listen beyond this machine although there is no admin yet: whoever has the setup link becomes the first one
+    #[arg(long)]
+    pub allow_remote_setup: bool,
+    /// How the address is written to stdout
+    #[command(flatten)]
+    pub report: Report,
+}
+
+/// `tapline export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// How the result is written.
+    #[command(flatten)]
+    pub report: Report,
+}
+
+/// `tapline apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The project file to take definitions from
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only tell what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete definitions that the file does not have
+    #[arg(long)]
+    pub prune: bool,
+    /// How the result is written.
+    #[command(flatten)]
+    pub report: Report,
+}
+
 /// `tapline schema`.
 #[derive(Debug, Args)]
 pub struct Schema {
+    /// Print the OpenAPI document of the server instead
+    #[arg(long)]
+    pub openapi: bool,
     /// How the result is written.
     #[command(flatten)]
     pub report: Report,
@@ -435,7 +508,12 @@ mod tests {
 
     #[test]
     fn every_command_takes_format_json() {
-        for command in Cli::command().get_subcommands() {
+        let root = Cli::command();
+        let commands = root.get_subcommands().flat_map(|command| {
+            let below: Vec<_> = command.get_subcommands().collect();
+            if below.is_empty() { vec![command] } else { below }
+        });
+        for command in commands {
             let format = command.get_arguments().find(|argument| argument.get_id() == "format");
             let values = format.map(|argument| argument.get_possible_values()).unwrap_or_default();
             assert!(values.iter().any(|value| value.matches("json", false)), "{}", command.get_name());

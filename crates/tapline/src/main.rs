@@ -15,6 +15,7 @@ mod reference;
 mod rows;
 mod terminal;
 mod wiring;
+mod workshop;
 
 use std::process::ExitCode;
 
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
     };
     let interruption = Interruption::default();
     let progress = Progress::new(cli.global.quiet);
-    progress.start_log(&cli.global);
+    progress.start_log(&cli.global, matches!(cli.command, cli::Command::Serve(_)));
     let context =
         Context { project: cli.global.project, quiet: cli.global.quiet, interruption: interruption.clone(), progress };
     let outcome = tokio::runtime::Builder::new_multi_thread()

@@ -163,7 +163,7 @@ fn lint(span: &Span, findings: Vec<String>) -> Vec<Problem> {
 }
 
 /// The problems of a model's SQL that show without its files.
-fn of_model(wiring: &Wiring, name: &str) -> Vec<Problem> {
+pub fn of_model(wiring: &Wiring, name: &str) -> Vec<Problem> {
     let project = &wiring.project;
     let (Some(model), Some(span)) = (project.models.get(name), project.sql_spans.get(name)) else { return Vec::new() };
     if wiring.is_open(&model.sql) {
@@ -176,21 +176,22 @@ fn of_model(wiring: &Wiring, name: &str) -> Vec<Problem> {
 }
 
 /// The problems of a sync's mapping that show without its model's columns, and of what it asks of its destination.
-fn of_sync(wiring: &Wiring, name: &str) -> Vec<Problem> {
+pub fn of_sync(wiring: &Wiring, name: &str) -> Vec<Problem> {
     let project = &wiring.project;
     let (Some(sync), Some(span)) = (project.syncs.get(name), project.sync_spans.get(name)) else { return Vec::new() };
     let Some(model) = project.models.get(&sync.model) else { return Vec::new() };
     let mut errors = tapline_engine::validate_job(sync, model);
-    let entry = project.destinations.get(&sync.destination);
-    if let Some(connector) = entry.and_then(|entry| wiring.connector(entry).ok()) {
-        errors.extend(beyond(sync, connector));
+    if let Some(entry) = project.destinations.get(&sync.destination)
+        && let Ok(connector) = wiring.connector(entry)
+    {
+        errors.extend(beyond(sync, connector, &entry.node));
     }
     errors.into_iter().map(|error| Problem::at(span, &error.context(format_args!("sync `{name}`")))).collect()
 }
 
-/// What a sync asks of a kind of destination that cannot do it.
-fn beyond(sync: &SyncConfig, connector: &dyn ErasedConnector) -> Vec<Error> {
-    let can = connector.capabilities();
+/// What a sync asks of a destination that cannot do it. What is wrong with the destination itself is told elsewhere.
+fn beyond(sync: &SyncConfig, connector: &dyn ErasedConnector, settings: &Node) -> Vec<Error> {
+    let can = connector.capabilities_of(settings).unwrap_or_else(|_| connector.capabilities());
     let lacks = |ability: &str| {
         Error::new(codes::CONF_005, format!("a {} destination cannot {ability}", connector.name()))
             .hint("`tapline destinations` lists what each kind can do")
@@ -200,7 +201,11 @@ fn beyond(sync: &SyncConfig, connector: &dyn ErasedConnector) -> Vec<Error> {
         errors.push(lacks("be refreshed in full"));
     }
     if sync.deletes == Deletes::Propagate && !can.deletes {
-        errors.push(lacks("delete rows"));
+        let error = lacks("delete rows");
+        let able = connector.capabilities().deletes;
+        errors.push(if able { error.hint("tell the destination how, with its key `delete`") } else { error });
     }
+    let findings = connector.lint_sync(settings, sync).unwrap_or_default();
+    errors.extend(findings.into_iter().map(|finding| Error::new(codes::CONF_005, finding)));
     errors
 }

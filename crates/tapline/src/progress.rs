@@ -42,10 +42,10 @@ impl Progress {
         Arc::new(RunLine { sync: sync.to_owned(), bar, state: Mutex::new(LineState { phase: Phase::List, rows: 0 }) })
     }
 
-    /// Starts the log: warnings, with `--verbose` also what happens in runs, with `--quiet` only errors. `RUST_LOG`
-    /// overrides that.
-    pub fn start_log(&self, global: &Global) {
-        let level = match (global.quiet, global.verbose) {
+    /// Starts the log: warnings, with `--verbose`, and for a server, also what happens in runs, with `--quiet` only
+    /// errors. `RUST_LOG` overrides that.
+    pub fn start_log(&self, global: &Global, is_server: bool) {
+        let level = match (global.quiet, global.verbose || is_server) {
             (true, _) => "error",
             (_, true) => "warn,tapline=info",
             _ => "warn",

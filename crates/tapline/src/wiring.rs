@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tapline_core::config::{self, Entry, ModelConfig, Project, SyncConfig};
-use tapline_core::yaml::{self, ConfigError, ProcessLookup, Variables};
+use tapline_core::yaml::{self, ConfigError, Node, ProcessLookup, Variables};
 use tapline_core::{ConnectContext, Destination, ErasedConnector, Error, StateStore, codes};
 use tapline_engine::{Access, Limits, Session, SharedFolder, SyncJob};
 use tapline_storage::{ConnectOptions, S3Source, S3SourceConfig, S3Url};
@@ -32,6 +32,30 @@ pub struct ReadState {
     /// The store.
     pub store: Arc<dyn StateStore>,
     _folder: Option<TempDir>,
+}
+
+/// The project file, where there is one, with its variables filled in; without one, the project of a server that has
+/// none: nothing but the default state, in the current folder.
+///
+/// # Errors
+/// Everything that is wrong in the file, and a file that was named but is not there.
+pub fn project_or_none(named: Option<&Path>) -> Result<(Wiring, Option<Node>), Failure> {
+    let folder = std::env::current_dir()
+        .map_err(|error| Error::new(codes::CONF_001, "cannot tell the current folder").because(error))?;
+    let file = match named {
+        Some(_) => Some(project_file(named)?),
+        None => config::find_project(&folder).ok(),
+    };
+    let Some(file) = file else {
+        let root = Node::from_json(&serde_json::json!({ "version": 1 }), config::FILE_NAME);
+        let (project, _) = config::assemble(&root, &folder.join(config::FILE_NAME));
+        return Ok((Wiring::over(project, false), None));
+    };
+    let lookup = lookup(&file);
+    let (root, errors) = config::read_tree(&file, Variables::Expand(&lookup));
+    let root = errors.into_result(root)?;
+    let project = config::load(&file, Variables::Expand(&lookup))?;
+    Ok((Wiring::over(project, false), root))
 }
 
 /// The project file that `--project` names (a folder means the file in it), or the one found from the current folder.
@@ -102,7 +126,7 @@ impl Wiring {
         let entry = find(&self.project.destinations, "destination", name)?;
         problems::stop_at(problems::of_destination(self, name))?;
         let connector = self.connector(entry)?;
-        let context = ConnectContext { name: name.to_owned(), folder: self.project.folder.clone() };
+        let context = ConnectContext::new(name, &self.project.folder);
         Ok((connector.connect(&entry.node, &context)?, connector))
     }
 
@@ -166,13 +190,14 @@ impl Wiring {
         let model = self.model(&sync.model)?;
         problems::stop_at(problems::of_sync_and_its_parts(self, name))?;
         let (destination, connector) = self.destination(&sync.destination)?;
+        let entry = find(&self.project.destinations, "destination", &sync.destination)?;
         Ok(SyncJob {
             name: name.to_owned(),
             sync: sync.clone(),
             model: model.clone(),
             source: self.source(&model.source, &format!("tapline-{name}"))?,
             destination,
-            capabilities: connector.capabilities(),
+            capabilities: connector.capabilities_of(&entry.node)?,
             state: Arc::clone(state),
             snapshots: self.project.folder.join(self.snapshots()),
             shared: self.shared_snapshots()?,

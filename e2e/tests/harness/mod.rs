@@ -6,8 +6,12 @@ mod binary;
 mod database;
 mod file_target;
 mod files;
+mod mariadb;
 #[path = "../../../crates/destinations/tests/postgres/own_server.rs"]
 mod own_server;
+mod server;
+#[path = "../../../crates/destinations/tests/http/service.rs"]
+mod service;
 mod target;
 mod world;
 
@@ -15,7 +19,10 @@ pub use binary::{Outcome, Run, signal, wait_until};
 pub use database::Database;
 pub use file_target::FileTarget;
 pub use files::{Cell, Format, Table, customers};
+pub use mariadb::MariaDb;
 pub use own_server::OwnServer;
+pub use server::{ADMIN, Server, read_answer};
+pub use service::{Asked, Reply, Service};
 pub use target::{Target, sqlite_rows};
 pub use world::{Delivery, World};
 
@@ -31,6 +38,18 @@ macro_rules! on_both {
     };
 }
 
+/// Makes three tests of each function that takes a `&Target`: with PostgreSQL, SQLite, and MariaDB.
+macro_rules! on_all {
+    ($($name:ident),+ $(,)?) => {
+        $crate::harness::on_both!($($name),+);
+
+        mod on_mariadb {
+            $(#[test] fn $name() { $crate::harness::with_mariadb(super::$name); })+
+        }
+    };
+}
+
+pub(crate) use on_all;
 pub(crate) use on_both;
 
 /// Runs a test with a PostgreSQL database of its own, or says that it was skipped.
@@ -38,6 +57,14 @@ pub fn with_postgres(test: impl FnOnce(&Target)) {
     match Database::create() {
         Some(database) => test(&Target::Postgres(database)),
         None => skip(1, "TAPLINE_TEST_POSTGRES_URL is not set"),
+    }
+}
+
+/// Runs a test with a MariaDB database of its own, or says that it was skipped.
+pub fn with_mariadb(test: impl FnOnce(&Target)) {
+    match MariaDb::create() {
+        Some(database) => test(&Target::MariaDb(database)),
+        None => skip(1, "TAPLINE_TEST_MYSQL_URL is not set"),
     }
 }
 

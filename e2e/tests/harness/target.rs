@@ -1,16 +1,17 @@
-//! The destination of a test, PostgreSQL or SQLite, under one set of words.
+//! The destination of a test, PostgreSQL, MariaDB or SQLite, under one set of words.
 //! Not here: what the binary says about it; tests read results here, from the destination itself.
-//! Called by tests through `on_both!`.
+//! Called by tests through `on_both!` and `on_all!`.
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, ValueRef};
 use tempfile::TempDir;
 
-use super::{Cell, Database, Table};
+use super::{Cell, Database, MariaDb, Table};
 
 /// A destination.
 pub enum Target {
     Postgres(Database),
+    MariaDb(MariaDb),
     /// The folder of `out.db`.
     Sqlite(TempDir),
     Files(super::FileTarget),
@@ -33,6 +34,7 @@ impl Target {
     pub fn settings(&self) -> String {
         match self {
             Self::Postgres(database) => format!("{{ type: postgres, url: \"{}\" }}", database.url()),
+            Self::MariaDb(database) => format!("{{ type: mysql, url: \"{}\" }}", database.url()),
             Self::Sqlite(folder) => format!("{{ type: sqlite, path: \"{}/out.db\" }}", folder.path().display()),
             Self::Files(files) => files.settings().to_owned(),
         }
@@ -43,7 +45,7 @@ impl Target {
         match self {
             Self::Files(_) => table.to_owned(),
             Self::Postgres(_) => format!("public.{table}"),
-            Self::Sqlite(_) => table.to_owned(),
+            Self::MariaDb(_) | Self::Sqlite(_) => table.to_owned(),
         }
     }
 
@@ -52,6 +54,7 @@ impl Target {
     pub fn execute(&self, sql: &str) {
         match self {
             Self::Postgres(database) => database.execute(sql),
+            Self::MariaDb(database) => database.execute(sql),
             Self::Sqlite(folder) => {
                 let path = folder.path().join("out.db");
                 sqlite(&path, async |connection| {
@@ -67,6 +70,7 @@ impl Target {
     pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         match self {
             Self::Postgres(database) => database.rows(sql),
+            Self::MariaDb(database) => database.rows(sql),
             Self::Sqlite(folder) => sqlite_rows(&folder.path().join("out.db"), sql),
             Self::Files(files) => files.rows(sql),
         }
@@ -87,6 +91,9 @@ impl Target {
             Self::Postgres(_) => {
                 "SELECT table_name FROM information_schema.tables
                  WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
+            }
+            Self::MariaDb(_) => {
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = database() ORDER BY 1"
             }
             Self::Sqlite(_) => "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1",
         };
@@ -113,7 +120,7 @@ impl Target {
     fn shows(&self, cell: &Cell) -> Option<String> {
         match (self, cell) {
             (Self::Postgres(_), Cell::Bool(value)) => Some(if *value { "t" } else { "f" }.to_owned()),
-            (Self::Sqlite(_), Cell::Bool(value)) => Some(i32::from(*value).to_string()),
+            (Self::MariaDb(_) | Self::Sqlite(_), Cell::Bool(value)) => Some(i32::from(*value).to_string()),
             _ => cell.text(),
         }
     }

@@ -3,6 +3,7 @@
 //! Called by `test` and by `cargo xtask services`.
 
 mod apt;
+mod mariadb;
 mod openssh;
 mod postgres;
 mod supervisor;
@@ -38,8 +39,8 @@ trait Service {
 }
 
 /// Every service, in the order they start.
-fn all() -> [&'static dyn Service; 2] {
-    [&postgres::Postgres, &openssh::OpenSsh]
+fn all() -> [&'static dyn Service; 3] {
+    [&postgres::Postgres, &mariadb::MariaDb, &openssh::OpenSsh]
 }
 
 /// Services that run until this is dropped.

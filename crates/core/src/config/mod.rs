@@ -5,5 +5,7 @@
 mod project;
 mod sync;
 
-pub use project::{Entry, Project, StateConfig, examine, find_project, load, project_schema};
+pub use project::{
+    Entry, FILE_NAME, Project, StateConfig, assemble, examine, find_project, is_name, load, project_schema, read_tree,
+};
 pub use sync::{Deletes, FieldMapping, Mode, ModelConfig, OnBadKey, OnDrift, Schedule, SyncConfig, Write};

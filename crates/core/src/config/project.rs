@@ -112,6 +112,16 @@ pub fn load(file: &Path, variables: Variables<'_>) -> Result<Project, ConfigErro
 /// Like [`load`], but with what could be read beside everything that is wrong, so that a check can go on with it.
 /// `None` where the file itself is not YAML, in which case there are errors.
 pub fn examine(file: &Path, variables: Variables<'_>) -> (Option<Project>, ConfigErrors) {
+    let (root, mut errors) = read_tree(file, variables);
+    let Some(root) = root else { return (None, errors) };
+    let (project, more) = assemble(&root, file);
+    errors.0.extend(more.0);
+    (Some(project), errors)
+}
+
+/// A project file with its includes and variables as one tree. `None` where the file itself is not YAML, in which case
+/// there are errors.
+pub fn read_tree(file: &Path, variables: Variables<'_>) -> (Option<Node>, ConfigErrors) {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let mut errors = ConfigErrors::default();
@@ -123,12 +133,21 @@ pub fn examine(file: &Path, variables: Variables<'_>) -> (Option<Project>, Confi
     if let Err(more) = root.expand(variables) {
         errors.0.extend(more.0);
     }
+    (Some(root), errors)
+}
+
+/// A project from a tree, wherever its parts come from, with everything that is wrong in it. Paths are relative to the
+/// folder of `file`, which need not be there.
+pub fn assemble(root: &Node, file: &Path) -> (Project, ConfigErrors) {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let mut errors = ConfigErrors::default();
     for (key, _) in root.entries() {
         if !SECTIONS.contains(&key.text.as_str()) {
             errors.push(unknown(&key.span, "key", &key.text, SECTIONS.iter().copied()));
         }
     }
-    check_version(&root, &mut errors);
+    check_version(root, &mut errors);
     let state = match root.get("state") {
         Some(node) if !node.is_null() => errors.collect(yaml::from_node::<StateConfig>(node)).unwrap_or_default(),
         _ => StateConfig::default(),
@@ -137,7 +156,7 @@ pub fn examine(file: &Path, variables: Variables<'_>) -> (Option<Project>, Confi
     let destinations = entries(root.get("destinations"), "destination", &mut errors);
     let models = typed::<ModelConfig>(root.get("models"), &mut errors);
     let syncs = typed::<SyncConfig>(root.get("syncs"), &mut errors);
-    check_names(&sources, &models, &destinations, &syncs, &root, &mut errors);
+    check_names(&sources, &models, &destinations, &syncs, root, &mut errors);
     let project = Project {
         file,
         folder,
@@ -150,7 +169,7 @@ pub fn examine(file: &Path, variables: Variables<'_>) -> (Option<Project>, Confi
         sync_spans: syncs.iter().map(|(name, placed)| (name.clone(), placed.node.span.clone())).collect(),
         syncs: syncs.into_iter().map(|(name, placed)| (name, placed.value)).collect(),
     };
-    (Some(project), errors)
+    (project, errors)
 }
 
 /// The file's name as errors show it: below the project's folder by its relative path.
@@ -269,15 +288,20 @@ fn typed<T: serde::de::DeserializeOwned>(
     found
 }
 
-/// The named definitions of a section. Names travel in file names, URLs and logs, so they are kept simple.
+/// Whether a text can be the name of a definition. Names travel in file names, URLs and logs, so they are kept simple.
+pub fn is_name(text: &str) -> bool {
+    let simple = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
+    !text.is_empty() && text.len() <= 200 && text.chars().all(simple)
+}
+
+/// The named definitions of a section.
 fn names<'a>(section: Option<&'a Node>, errors: &mut ConfigErrors) -> Vec<&'a (yaml::Key, Node)> {
     let Some(section) = section else { return Vec::new() };
     if !section.is_null() && (section.text().is_some() || !section.items().is_empty()) {
         errors.push(section.error("expected names, each with its settings"));
     }
     for (key, _) in section.entries() {
-        let simple = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
-        if key.text.is_empty() || key.text.len() > 200 || !key.text.chars().all(simple) {
+        if !is_name(&key.text) {
             errors.push(
                 ConfigError::new(&key.span, format!("`{}` cannot be a name", key.text.escape_debug()))
                     .hint("use letters, digits, `_`, `-` and `.`"),

@@ -107,6 +107,13 @@ impl Scheduler {
         }
     }
 
+    /// Takes back a request that has not started a run yet.
+    pub fn withdraw(&mut self, sync: &str) {
+        if let Some(entry) = self.syncs.get_mut(sync) {
+            entry.state.asked = entry.state.asked.filter(|asked| asked.cause != Cause::Request);
+        }
+    }
+
     /// The runs to start now, those first that have been due for longest. They count as going on from here.
     pub fn decide(&mut self, now: DateTime<Utc>) -> Vec<Start> {
         for entry in self.syncs.values_mut() {

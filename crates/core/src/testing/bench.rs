@@ -22,6 +22,11 @@ pub trait Probe: Send + Sync {
 
     /// The rows of a query, every value as text, NULL as `None`.
     async fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>>;
+
+    /// Ends the sessions that the destination has open, as an administrator does; false where there is no such thing.
+    async fn cut(&self) -> bool {
+        false
+    }
 }
 
 /// A destination under test, with one stream that no other test uses.
@@ -101,6 +106,11 @@ impl Bench {
     /// Runs SQL in which `{t}` stands for the stream.
     pub async fn execute(&self, sql: &str) {
         self.probe.execute(&sql.replace("{t}", &self.table)).await;
+    }
+
+    /// Another table beside the stream, as SQL names it.
+    pub fn beside(&self, table: &str) -> String {
+        self.table.rsplit_once('.').map_or_else(|| table.to_owned(), |(place, _)| format!("{place}.{table}"))
     }
 
     /// How many rows the stream holds.

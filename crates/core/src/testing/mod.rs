@@ -5,4 +5,5 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a suite fails")]
 
 pub mod bench;
+pub mod delivering;
 pub mod destination;

@@ -8,6 +8,7 @@ mod de;
 mod error;
 mod expand;
 mod fault;
+mod json;
 mod parse;
 mod scalar;
 

@@ -135,7 +135,7 @@ impl Decoder {
     /// [`CsvError::Setting`] where a setting or the format's encoding cannot be used.
     pub fn new(file: &str, format: &TableFormat, options: &CsvOptions) -> Result<Decoder, CsvError> {
         options.validate()?;
-        let dialect = &format.dialect;
+        let dialect = format.dialect_of(file);
         let style = NumberStyle::new(options);
         let forced = options.force_not_null.as_ref().map(|names| names.as_slice()).unwrap_or_default();
         let mut settings = Settings {

@@ -22,6 +22,8 @@ const PROBE_SAMPLES: usize = 8;
 const USUAL: [char; 5] = [',', ';', '\t', '|', ':'];
 /// What a table of one column is worth; a delimiter has to make a better table.
 const ONE_COLUMN: f64 = 0.25;
+/// How regular records count at least where short ones are filled up.
+const PADDED: f64 = 0.65;
 
 /// Chooses a dialect; preamble and header are found later.
 pub(crate) fn choose_dialect(
@@ -238,6 +240,8 @@ struct Tally {
     width: usize,
     /// The width is declared.
     declared: bool,
+    /// Short records are filled up.
+    padded: bool,
     /// How many records have as many fields as the one before.
     steady: usize,
     /// Cells that hold something; those of them that are numbers, dates or times; those in quotes.
@@ -261,6 +265,7 @@ impl Tally {
             swallowed: parsed.records.len() < limit && read < probe.bytes.len() / 2,
             width: 1,
             declared: options.columns.is_some(),
+            padded: options.null_padding == Some(true),
             ..Tally::default()
         };
         let mut widths = Widths::default();
@@ -306,7 +311,7 @@ impl Tally {
         // One table below another has another width, but is as steady.
         let whole = self.records - self.broken;
         let steadiness = if self.declared { 0.0 } else { 0.9 * share(self.steady, whole) };
-        let regularity = share(self.regular, whole).max(steadiness);
+        let regularity = share(self.regular, whole).max(steadiness).max(if self.padded { PADDED } else { 0.0 });
         let soundness = (1.0 - share(self.broken, self.records)).powi(2);
         let cleanliness = self.clean / self.cells.max(1) as f64;
         // Quotes that were found as such speak for a quote character, quotes that are taken for text against that.

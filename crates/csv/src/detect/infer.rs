@@ -7,7 +7,10 @@ use crate::error::CsvError;
 use crate::numbers::{self, Fidelity, NumberStyle};
 use crate::options::CsvOptions;
 use crate::scanner::FieldKind;
-use crate::temporal::{DateShape, TemporalFormat, certain_time, date_shapes, timestamp_pattern, timestamp_shapes};
+use crate::temporal::{
+    DateShape, TemporalFormat, TimestampShapes, certain_time, date_shapes, is_usual, timestamp_pattern,
+    timestamp_shapes,
+};
 use crate::types::CsvType;
 
 /// The settings that matter to inference.
@@ -86,6 +89,8 @@ pub(crate) struct Evidence {
     timestamps: u16,
     zoned: Option<bool>,
     twelve_hours: Option<bool>,
+    /// Every timestamp has seconds, and no fraction of one.
+    whole_seconds: bool,
 }
 
 impl Default for Evidence {
@@ -102,6 +107,7 @@ impl Default for Evidence {
             timestamps: u16::MAX,
             zoned: None,
             twelve_hours: None,
+            whole_seconds: true,
         }
     }
 }
@@ -169,6 +175,7 @@ impl Evidence {
             return;
         };
         self.timestamps &= found.shapes;
+        self.whole_seconds &= found.whole_seconds;
         if *self.zoned.get_or_insert(found.zoned) != found.zoned
             || *self.twelve_hours.get_or_insert(found.twelve_hours) != found.twelve_hours
         {
@@ -227,9 +234,23 @@ impl Evidence {
             let format = |shape: DateShape| {
                 (shape != DateShape::ISO || twelve_hours).then(|| timestamp_pattern(shape, twelve_hours))
             };
-            return only_shape(self.timestamps).map_or(TEXT, |shape| (data_type, format(shape)));
+            let found = TimestampShapes {
+                shapes: self.timestamps,
+                zoned: self.zoned == Some(true),
+                twelve_hours,
+                whole_seconds: self.whole_seconds,
+            };
+            return only_shape(self.timestamps)
+                .filter(|shape| is_usual(*shape, found))
+                .map_or(TEXT, |shape| (data_type, format(shape)));
         }
         TEXT
+    }
+
+    /// The format of dates or timestamps, where the type is declared and all values allow only one.
+    pub(crate) fn format_as(&self, declared: CsvType, rules: &Rules) -> Option<String> {
+        let (found, format) = self.conclude(rules);
+        format.filter(|_| found == declared || (found.is_moment() && declared.is_moment()))
     }
 
     /// Why a column of dates is text: every value can be read as day/month and as month/day.

@@ -76,19 +76,49 @@ pub fn detect(samples: &[Sample<'_>], options: &CsvOptions) -> Result<Detection,
         })
         .collect();
     let rows = match options.sample_size {
-        Some(rows) if rows > 0 => usize::try_from(rows).unwrap_or(usize::MAX),
+        // The header is no row.
+        Some(rows) if rows > 0 => usize::try_from(rows).unwrap_or(usize::MAX).saturating_add(1),
         Some(_) => usize::MAX,
         None => SAMPLE_ROWS,
     };
     let rules = Rules::new(options)?;
-    let mut dialect = choose_dialect(&texts, options, encoding::name_of(encoding), &mut reasons);
-    let structure = structure::find(&texts, &mut dialect, options, &rules, rows, &mut reasons);
-    let source = Source { texts: &texts, dialect: &dialect, structure: &structure, options, rules: &rules, rows };
+    let look = |texts: &[Text<'_>], reasons: &mut Vec<String>| {
+        let mut dialect = choose_dialect(texts, options, encoding::name_of(encoding), reasons);
+        let structure = structure::find(texts, &mut dialect, options, &rules, rows, reasons);
+        (dialect, structure)
+    };
+    let (mut dialect, mut structure) = look(&texts, &mut reasons);
+    let mut others = Vec::new();
+    if options.union_by_name == Some(true) && options.delim.is_none() {
+        // Together, files of several delimiters look like those that have most to show.
+        let mut written: Vec<(Dialect, Structure)> = Vec::with_capacity(texts.len());
+        for text in texts.iter().map(std::slice::from_ref) {
+            let mut shared = (dialect.clone(), Structure::default());
+            shared.1 = structure::find(text, &mut shared.0, options, &rules, rows, &mut Vec::new());
+            let own = look(text, &mut Vec::new());
+            written.push(if shared.1.width == 1 && own.1.width > 1 { own } else { shared });
+        }
+        if written.iter().any(|(other, _)| other.delimiter != dialect.delimiter) {
+            (dialect, structure) = written[0].clone();
+            others = texts.iter().zip(&written).map(|(text, (own, _))| (text.name.to_owned(), own.clone())).collect();
+            others.retain(|(_, other)| *other != dialect);
+            reasons.push(format!("{} of {} files are written otherwise", others.len(), texts.len()));
+        }
+    }
+    let source = Source {
+        texts: &texts,
+        dialect: &dialect,
+        others: &others,
+        structure: &structure,
+        options,
+        rules: &rules,
+        rows,
+    };
     let (columns, all_rows) = match &options.columns {
         Some(schema) => (declared_columns(schema, options, &mut reasons)?, true),
         None => source.columns(&mut reasons)?,
     };
-    Ok(Detection { format: TableFormat { dialect, columns }, reasons, all_rows })
+    Ok(Detection { format: TableFormat { dialect, columns, others }, reasons, all_rows })
 }
 
 /// Which marks of its dialect a sample makes use of.
@@ -159,6 +189,8 @@ fn declared_columns(
 struct Source<'a> {
     texts: &'a [Text<'a>],
     dialect: &'a Dialect,
+    /// The dialects of files that have another one.
+    others: &'a [(String, Dialect)],
     structure: &'a Structure,
     options: &'a CsvOptions,
     rules: &'a Rules,
@@ -210,7 +242,10 @@ impl Source<'_> {
         {
             let declared = self.options.declared_type(&name, position)?;
             let (data_type, format) = match declared {
-                Some(data_type) => (data_type, data_type.format_in(self.options)),
+                Some(data_type) => {
+                    let given = data_type.format_in(self.options);
+                    (data_type, given.or_else(|| evidence.format_as(data_type, self.rules)))
+                }
                 None if all_text => (CsvType::Varchar, None),
                 None => evidence.conclude(self.rules),
             };
@@ -232,17 +267,19 @@ impl Source<'_> {
 
     /// Looks at the rows of all samples; lines that begin with a detected comment mark count if `comment_rows`.
     fn gather(&self, comment_rows: bool) -> Result<Gathered, CsvError> {
-        let syntax = Syntax::new(self.dialect, self.structure.width, self.options);
-        let mark = self.dialect.comment.as_ref().filter(|_| self.dialect.comment_detected && !comment_rows);
         let mut names = self.structure.names.clone();
         let mut known = NameIndex::new(&names);
         let mut evidence = vec![Evidence::default(); names.len()];
         let mut scratch = Vec::new();
         let mut all_rows = true;
         for text in self.texts {
-            let parsed = Parsed::new(&text.bytes, &syntax, text.complete, self.dialect.skip, self.rows);
+            let other = self.others.iter().find(|(name, _)| name == text.name);
+            let dialect = other.map_or(self.dialect, |(_, dialect)| dialect);
+            let mark = dialect.comment.as_ref().filter(|_| dialect.comment_detected && !comment_rows);
+            let syntax = Syntax::new(dialect, self.structure.width, self.options);
+            let parsed = Parsed::new(&text.bytes, &syntax, text.complete, dialect.skip, self.rows);
             all_rows &= parsed.records.len() < self.rows;
-            let body = structure::body(&parsed, self.dialect);
+            let body = structure::body(&parsed, dialect);
             let (positions, width) = match body.header.as_slice() {
                 [] => ((0..names.len()).map(Some).collect(), self.structure.width),
                 header => {

@@ -130,6 +130,18 @@ fn settings_are_not_questioned() {
 }
 
 #[test]
+fn a_tab_can_be_spelled() {
+    let spelled = r#"{"delim": "\\t"}"#;
+    assert_eq!(read_with("a\tb\n1\t2\n", spelled).schema(), "a BIGINT, b BIGINT");
+}
+
+#[test]
+fn short_rows_that_are_filled_up_make_a_table() {
+    let table = read_with("1\n1,2\n1,2,3\n", r#"{"null_padding": true}"#);
+    assert_eq!(table.lines(), ["1|∅|∅", "1|2|∅", "1|2|3"]);
+}
+
+#[test]
 fn reasons_are_given() {
     let table = read("a;b\n1;01/02/2024\n");
     assert!(table.reasons.iter().any(|reason| reason.contains("delimiter \";\"")), "{:?}", table.reasons);

@@ -57,6 +57,7 @@ fn text_format(width: usize) -> TableFormat {
             encoding: "utf-8".to_owned(),
         },
         columns: (0..width).map(column).collect(),
+        others: Vec::new(),
     }
 }
 

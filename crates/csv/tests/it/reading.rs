@@ -218,6 +218,14 @@ fn files_of_one_table_are_matched_by_name() {
 }
 
 #[test]
+fn files_united_by_name_may_be_written_differently() {
+    let files: [&[u8]; 3] = [b"a,b\n1,2\n", b"b;c\n3;x\n4;y\n", b"c\n5\n"];
+    let table = read_files(&files, &options(r#"{"union_by_name": true}"#)).expect("united files");
+    assert_eq!(table.schema(), "a BIGINT, b BIGINT, c VARCHAR");
+    assert_eq!(table.lines(), ["1|2|∅", "∅|3|x", "∅|4|y", "∅|∅|5"]);
+}
+
+#[test]
 fn empty_files_are_tables_without_rows() {
     for text in ["", "\n", "\u{feff}"] {
         let table = read(text);

@@ -93,7 +93,9 @@ fn every_declared_type_is_understood() {
         ("TINYINT", "-128", "-128"),
         ("smallint", "32767", "32767"),
         ("BIGINT", "+7", "7"),
-        ("HUGEINT", "99999999999999999999999999999999999999", "99999999999999999999999999999999999999"),
+        ("INTEGER", "1e3", "1000"),
+        ("BIGINT", "29.00", "29"),
+        ("HUGEINT", "-170141183460469231731687303715884105728", "-170141183460469231731687303715884105728"),
         ("UTINYINT", "255", "255"),
         ("USMALLINT", "65535", "65535"),
         ("UINTEGER", "4294967295", "4294967295"),
@@ -103,12 +105,16 @@ fn every_declared_type_is_understood() {
         ("NUMERIC(5)", "12345", "12345"),
         ("BOOL", "t", "true"),
         ("DATE", "2024-03-01", "2024-03-01"),
+        ("DATE", "2024/3/1", "2024-03-01"),
         ("TIME", "10:00:00.5", "10:00:00.500"),
+        ("TIMESTAMP", "2024-03-01", "2024-03-01T00:00:00"),
+        ("TIMESTAMP", "2024/03/01T10:00:00Z", "2024-03-01T10:00:00"),
+        ("TIMESTAMPTZ", "2024-03-01", "2024-03-01T00:00:00Z"),
         ("TIMESTAMP_S", "2024-03-01 10:00:00", "2024-03-01T10:00:00"),
         ("TIMESTAMP_MS", "2024-03-01 10:00:00.123", "2024-03-01T10:00:00.123"),
         ("TIMESTAMP_NS", "2024-03-01 10:00:00.123456789", "2024-03-01T10:00:00.123456789"),
         ("TIMESTAMPTZ", "2024-03-01 10:00:00+02", "2024-03-01T08:00:00Z"),
-        ("UUID", "8a5f1c0e-0000-4000-8000-000000000001", "8a5f1c0e-0000-4000-8000-000000000001"),
+        ("UUID", "{8A5F1C0E-0000-4000-8000-000000000001}", "8a5f1c0e000040008000000000000001"),
         ("VARCHAR", "02139", "02139"),
         ("JSON", "{}", "{}"),
         ("BLOB", "a\\x00\\xfF", "6100ff"),
@@ -125,6 +131,10 @@ fn every_declared_type_is_understood() {
     for (name, value) in [
         ("TINYINT", "128"),
         ("UTINYINT", "-1"),
+        ("INTEGER", "1.5"),
+        ("DATE", "01/02/2024"),
+        ("TIMESTAMP", "2024-03-01 10:00:00+02"),
+        ("UUID", "8a5f1c0e0000-4000-8000-0000-00000001"),
         ("TIMESTAMP_S", "2024-03-01 10:00:00.5"),
         ("HUGEINT", "1.5"),
         ("FLOAT", "0.123456789"),
@@ -149,11 +159,25 @@ fn null_texts() {
     let text = "id,a,b\n1,NA,5\n2,\"NA\",\n3,,NULL\n";
     let table = read_with(text, r#"{"nullstr": ["", "NA", "NULL"]}"#);
     assert_eq!(table.schema(), "id BIGINT, a VARCHAR, b BIGINT");
-    assert_eq!(table.lines(), ["1|∅|5", "2|NA|∅", "3|∅|∅"]);
-    let table = read_with(text, r#"{"nullstr": "NA", "allow_quoted_nulls": true}"#);
-    assert_eq!(table.lines(), ["1|∅|5", "2|∅|", "3||NULL"]);
+    assert_eq!(table.lines(), ["1|∅|5", "2|∅|∅", "3|∅|∅"]);
+    let table = read_with(text, r#"{"nullstr": "NA", "allow_quoted_nulls": false}"#);
+    assert_eq!(table.lines(), ["1|∅|5", "2|NA|", "3||NULL"]);
+    // An empty string is one, unless somebody says otherwise.
+    let quoted = "id,a\n1,\"\"\n2,\n";
+    assert_eq!(read_with(quoted, r#"{"nullstr": ["", "NA"]}"#).lines(), ["1|", "2|∅"]);
+    assert_eq!(read_with(quoted, r#"{"allow_quoted_nulls": true}"#).lines(), ["1|∅", "2|∅"]);
     let table = read_with(text, r#"{"force_not_null": ["a"]}"#);
     assert_eq!(table.lines(), ["1|NA|5", "2|NA|∅", "3||NULL"]);
+}
+
+#[test]
+fn formats_of_declared_dates_are_found_where_only_one_fits() {
+    let text = "d,t\n13/02/2024,13.02.2024 10:00:00\n01/02/2024,01.02.2024 11:00:00\n";
+    let table = read_with(text, r#"{"types": {"d": "DATE", "t": "TIMESTAMP_S"}}"#);
+    assert_eq!(table.lines(), ["2024-02-13|2024-02-13T10:00:00", "2024-02-01|2024-02-01T11:00:00"]);
+    let table = read_with("t\n2024-03-01 10:00:00.25\n", r#"{"timestampformat": "%Y-%m-%d %H:%M:%S.%g"}"#);
+    assert_eq!(table.schema(), "t TIMESTAMP");
+    assert_eq!(read_with("d\n2024-03-01\n", r#"{"dateformat": "auto"}"#).schema(), "d DATE");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tapline_core::{Capabilities, ConnectContext, Connector, Destination, Result};
+use tapline_core::{Capabilities, ConnectContext, Connector, Destination, Maturity, Result};
 use tapline_storage::S3Url;
 
 use self::bucket::Bucket;
@@ -30,6 +30,8 @@ pub struct Files;
 impl Connector for Files {
     const NAME: &'static str = "files";
     const SUMMARY: &'static str = "Parquet, CSV or NDJSON files in a folder or in S3";
+    const MATURITY: Maturity = Maturity::Alpha;
+    const TESTED_AGAINST: &'static str = "local folders, and the S3 endpoint of the tests";
 
     type Config = Config;
 

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tapline_core::{
-    Capabilities, CheckStep, ConnectContext, Connector, Destination, Error, Marker, Owner, ReadBack, Result,
+    Capabilities, CheckStep, ConnectContext, Connector, Destination, Error, Marker, Maturity, Owner, ReadBack, Result,
     RowOutcome, RowReader, StreamInfo, StreamName, Target, Writer, codes,
 };
 
@@ -47,6 +47,8 @@ pub struct Postgres;
 impl Connector for Postgres {
     const NAME: &'static str = "postgres";
     const SUMMARY: &'static str = "PostgreSQL 12 and later: tables, published in one transaction";
+    const MATURITY: Maturity = Maturity::Beta;
+    const TESTED_AGAINST: &'static str = "PostgreSQL 15";
     type Config = Config;
 
     fn capabilities(&self) -> Capabilities {

@@ -61,7 +61,7 @@ pub(super) async fn publish(writer: &mut PostgresWriter, staged: &[u64]) -> Resu
 
 /// Everything up to and including the commit.
 async fn in_transaction(writer: &mut PostgresWriter, staged: &[u64], loaded: u64) -> Result<Applied> {
-    let tolerance = Tolerance::new(&writer.target, writer.written);
+    let tolerance = Tolerance::new(&writer.target, writer.written).beside(writer.aside);
     tolerance.check(&writer.rejected)?;
     let session = writer.session()?;
     let client = &session.client;

@@ -19,6 +19,7 @@ use super::statements::REFUSED;
 use super::table::{self, Place, Table};
 use super::types::FieldType;
 use super::{fault, publish, sql, widen};
+use crate::tolerance::SetAside;
 
 /// The longest text that surely fits an index, in bytes; see `BTMaxItemSize` in PostgreSQL's `nbtree.h`.
 const LONGEST_KEY: usize = 2_600;
@@ -69,6 +70,7 @@ pub(super) struct PostgresWriter {
     pub(super) accepted_through: Option<u64>,
     /// Rows that were handed to `write`.
     pub(super) written: u64,
+    pub(super) aside: Option<SetAside>,
 }
 
 impl PostgresWriter {
@@ -110,6 +112,7 @@ impl PostgresWriter {
             retracted: Vec::new(),
             accepted_through: None,
             written: 0,
+            aside: None,
         })
     }
 
@@ -251,6 +254,10 @@ impl Writer for PostgresWriter {
         self.written += rows as u64;
         failpoint("staging");
         Ok(Receipt { accepted_through: Some(seq), outcomes, ..Receipt::default() })
+    }
+
+    fn set_aside(&mut self, rows: u64, read: u64) {
+        self.aside = Some(SetAside { rows, read });
     }
 
     async fn retract(&mut self, rows: &[RowId]) -> Result<()> {

@@ -11,7 +11,7 @@ mod server;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tapline_core::{Capabilities, ConnectContext, Connector, Destination, Result};
+use tapline_core::{Capabilities, ConnectContext, Connector, Destination, Maturity, Result};
 
 pub use self::config::Config;
 use self::server::Server;
@@ -25,6 +25,8 @@ pub struct Sftp;
 impl Connector for Sftp {
     const NAME: &'static str = "sftp";
     const SUMMARY: &'static str = "Parquet, CSV or NDJSON files on a server, by SFTP";
+    const MATURITY: Maturity = Maturity::Alpha;
+    const TESTED_AGAINST: &'static str = "OpenSSH 9.2";
 
     type Config = Config;
 

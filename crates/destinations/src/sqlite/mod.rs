@@ -22,8 +22,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tapline_core::{
-    Capabilities, CheckStep, ConnectContext, Connector, Destination, Marker, Owner, ReadBack, Result, RowOutcome,
-    RowReader, StreamInfo, StreamName, Target, Writer,
+    Capabilities, CheckStep, ConnectContext, Connector, Destination, Marker, Maturity, Owner, ReadBack, Result,
+    RowOutcome, RowReader, StreamInfo, StreamName, Target, Writer,
 };
 
 pub use self::config::Config;
@@ -39,6 +39,8 @@ pub struct Sqlite;
 impl Connector for Sqlite {
     const NAME: &'static str = "sqlite";
     const SUMMARY: &'static str = "tables of a SQLite file";
+    const MATURITY: Maturity = Maturity::Beta;
+    const TESTED_AGAINST: &'static str = "SQLite 3.50, which is built in";
 
     type Config = Config;
 

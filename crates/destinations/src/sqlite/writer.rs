@@ -21,7 +21,7 @@ use super::statements::{Mapped, Plan};
 use super::table::{self, NewColumn, Table, TableName};
 use super::types::{Affinity, Form};
 use super::{fault, marker, sql};
-use crate::tolerance::Tolerance;
+use crate::tolerance::{SetAside, Tolerance};
 
 /// Fields of a table at most: SQLite's own limit on columns.
 const MOST_FIELDS: usize = 2000;
@@ -44,6 +44,7 @@ pub(super) struct SqliteWriter {
     ops: BTreeSet<i64>,
     /// What the receipts of `write` have named.
     rejected: Vec<RowOutcome>,
+    aside: Option<SetAside>,
 }
 
 struct Open {
@@ -88,6 +89,7 @@ impl SqliteWriter {
             written: 0,
             ops: BTreeSet::new(),
             rejected: Vec::new(),
+            aside: None,
         })
     }
 
@@ -126,7 +128,7 @@ impl SqliteWriter {
 
     /// Everything between BEGIN and COMMIT; an error rolls back.
     async fn publish_staged(&mut self, staged: &[u64]) -> Result<Receipt> {
-        let tolerance = Tolerance::new(&self.target, self.written);
+        let tolerance = Tolerance::new(&self.target, self.written).beside(self.aside);
         tolerance.check(&self.rejected)?;
         let Open { connection, stage } = Self::open_mut(&mut self.open)?;
         let failed = |error| fault::statement(&format!("publishing {}", self.name), error);
@@ -211,6 +213,10 @@ impl Writer for SqliteWriter {
         failpoint("staging");
         self.rejected.extend(outcomes.iter().cloned());
         Ok(Receipt { accepted_through: Some(batch.seq), outcomes, ..Receipt::default() })
+    }
+
+    fn set_aside(&mut self, rows: u64, read: u64) {
+        self.aside = Some(SetAside { rows, read });
     }
 
     async fn retract(&mut self, rows: &[RowId]) -> Result<()> {

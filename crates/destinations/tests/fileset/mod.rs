@@ -51,7 +51,7 @@ pub fn connect<C: Connector>(kind: &C, settings: &str, folder: &std::path::Path)
     let node = yaml::parse(settings, "test.yaml").unwrap_or_else(|error| panic!("{settings}: {error}"));
     let config: C::Config = yaml::from_node(&node).unwrap_or_else(|error| panic!("{settings}: {error}"));
     assert_eq!(kind.lint(&config), Vec::<String>::new(), "{settings}");
-    let context = ConnectContext { name: "out".to_owned(), folder: folder.to_owned() };
+    let context = ConnectContext::new("out", folder);
     Connector::connect(kind, config, &context).unwrap()
 }
 

@@ -38,7 +38,8 @@ async fn session(url: &str) -> Client {
     client
 }
 
-struct Session(Client);
+/// A session, and the schema that its test works in.
+struct Session(Client, String);
 
 #[async_trait]
 impl Probe for Session {
@@ -56,10 +57,16 @@ impl Probe for Session {
         });
         rows.map(|row| (0..row.len()).map(|index| row.get(index).map(str::to_owned)).collect()).collect()
     }
+
+    async fn cut(&self) -> bool {
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE application_name = 'tapline' AND strpos(query, $1) > 0 AND pid <> pg_backend_pid()";
+        !self.0.query(cut, &[&self.1]).await.expect("sessions can be ended").is_empty()
+    }
 }
 
 fn connect(config: Config) -> Arc<dyn Destination> {
-    let context = ConnectContext { name: "test".into(), folder: Path::new("/").into() };
+    let context = ConnectContext::new("test", "/");
     Connector::connect(&Postgres, config, &context).expect("the settings are right")
 }
 
@@ -92,7 +99,7 @@ async fn bench_at(url: &str, test: &str, change: impl FnOnce(&mut Config)) -> Be
         destination: Arc::new(OneSchema { inner: destination, schema: schema.clone() }),
         stream: StreamName::parse(&format!("\"{schema}\".Customers")).expect("the name is right"),
         table: format!("\"{schema}\".\"Customers\""),
-        probe: Box::new(Session(client)),
+        probe: Box::new(Session(client, schema.clone())),
         guard: Box::new(()),
     }
 }

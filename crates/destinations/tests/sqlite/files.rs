@@ -109,7 +109,7 @@ async fn check_names_what_is_wrong() {
     assert_eq!(place.values("count(*)", "FROM sqlite_schema").await, ["1"]);
 
     let connect = |path: &str| {
-        let context = ConnectContext { name: "local".to_owned(), folder: place.folder.path().to_owned() };
+        let context = ConnectContext::new("local", place.folder.path());
         Connector::connect(&Sqlite, Config { path: PathBuf::from(path) }, &context).unwrap()
     };
     std::fs::write(place.folder.path().join("text.db"), "x".repeat(5000)).unwrap();
@@ -154,7 +154,7 @@ async fn names_are_quoted_and_their_case_does_not_count() {
 #[tokio::test]
 async fn identity_names_the_file_however_it_is_spelled() {
     let place = Place::new();
-    let context = ConnectContext { name: "local".to_owned(), folder: place.folder.path().to_owned() };
+    let context = ConnectContext::new("local", place.folder.path());
     std::fs::create_dir(place.folder.path().join("sub")).unwrap();
     let same = Connector::connect(&Sqlite, Config { path: PathBuf::from("sub/../out.db") }, &context).unwrap();
     let before = place.destination.identity();

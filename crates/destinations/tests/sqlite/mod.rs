@@ -30,7 +30,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let context = ConnectContext { name: "local".to_owned(), folder: folder.path().to_owned() };
+        let context = ConnectContext::new("local", folder.path());
         let destination = Connector::connect(&Sqlite, Config { path: PathBuf::from("out.db") }, &context).unwrap();
         Self { folder, destination }
     }
@@ -187,7 +187,7 @@ tapline_core::destination_conformance!(bench);
 
 /// The destination of this file, for another process.
 pub fn destination_at(file: &Path) -> Arc<dyn Destination> {
-    let context = ConnectContext { name: "local".to_owned(), folder: PathBuf::from("/") };
+    let context = ConnectContext::new("local", "/");
     Connector::connect(&Sqlite, Config { path: file.to_owned() }, &context).unwrap()
 }
 

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use tapline_core::config::Mode;
-use tapline_core::{Commit, Error, Lease, ReadBack, Refresh, Result, RowCounts, RowId, Target, codes};
+use tapline_core::{Commit, Error, Lease, Marker, ReadBack, Refresh, Result, RowCounts, RowId, Target, codes};
 
-use super::commit::{Kept, settle};
+use super::commit::{Extent, Kept, settle};
 use super::job::{RunOptions, SyncJob, key_fields};
 use super::mapping::Mapping;
 use super::record::{IntentRecord, KeyField, Record};
@@ -51,7 +51,7 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
     record.fields = mapping.schema().fields().iter().map(|field| KeyField::of(field)).collect();
     record.published = Some(lease.generation);
     let stream = &job.sync.stream;
-    if job.destination.holds_rows(stream).await?.is_none() {
+    if job.capabilities.transactional && job.destination.holds_rows(stream).await?.is_none() {
         return Err(Error::new(codes::CONF_007, format!("there is nothing to adopt: {stream} does not exist"))
             .hint("run the sync: it makes the table and delivers every row"));
     }
@@ -61,27 +61,12 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
         key: mapping.key().to_vec(),
         keys: None,
     };
-    let unreadable = || {
+    let marker = job.destination.marker(stream).await?;
+    // A stream that cannot be read is left to whoever has it.
+    let mut reader = job.destination.read(wanted).await?.ok_or_else(|| {
         Error::new(codes::CONF_007, format!("there is nothing to adopt: {stream} cannot be read"))
             .hint("run the sync: it delivers every row")
-    };
-    // A stream that cannot be read is left to whoever has it.
-    drop(job.destination.read(wanted.clone()).await?.ok_or_else(unreadable)?);
-    job.destination.stamp(stream, &job.owner(), lease.generation).await?;
-    // An empty publication leaves the marker as after a run of ours.
-    let target = Target {
-        stream: stream.clone(),
-        owner: job.owner(),
-        generation: lease.generation,
-        schema: Arc::clone(mapping.schema()),
-        key: mapping.key().to_vec(),
-        refresh: Refresh::Incremental,
-        retractable: false,
-        widen: false,
-        max_reject_ratio: None,
-    };
-    job.destination.open(target).await?.publish(&[]).await?;
-    let mut reader = job.destination.read(wanted).await?.ok_or_else(unreadable)?;
+    })?;
     let hasher = RowHasher::new(mapping.schema(), record.hash_key()?)?;
     let hash_key = record.hash_key()?;
     let folder = job.folder();
@@ -105,6 +90,8 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
             adopted.unread += u64::from(!whole);
         }
     }
+    drop(reader);
+    take_over(job, lease, &mapping, marker.as_ref()).await?;
     let intent = IntentRecord {
         identity: record.identity.clone(),
         log: Some(log.finish()?),
@@ -112,9 +99,9 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
         batches: 0,
         after: record.clone(),
     };
-    let name = format!("snapshot-{}.arrow", lease.generation);
+    let (name, kept) = (format!("snapshot-{}.arrow", lease.generation), Kept::default());
     let settled =
-        settle(&folder, &name, &intent, Vec::new(), Some(&codec), &Kept::default(), &mut RowCounts::default())?;
+        settle(&folder, &name, &intent, Extent::Whole, Vec::new(), Some(&codec), &kept, &mut RowCounts::default())?;
     record.rows = settled.snapshot.rows;
     record.snapshot = settled.snapshot;
     record.table = job.destination.marker(stream).await?.and_then(|marker| marker.table);
@@ -124,4 +111,29 @@ async fn adopt_under(job: &SyncJob, lease: &Lease) -> Result<Adopted> {
     job.state.commit(lease, revision, commit).await?;
     job.sweep(&record.snapshot).await;
     Ok(adopted)
+}
+
+/// Makes the stream this sync's, as after a run of its own that changed nothing.
+///
+/// # Errors
+/// `DEST-007` where another run took the stream while it was read: what was read is no longer what it holds.
+async fn take_over(job: &SyncJob, lease: &Lease, mapping: &Mapping, read_under: Option<&Marker>) -> Result<()> {
+    let stream = &job.sync.stream;
+    if job.destination.marker(stream).await?.as_ref() != read_under {
+        return Err(Error::new(codes::DEST_007, format!("another run has written to {stream} while it was read"))
+            .hint("run `tapline adopt` again"));
+    }
+    job.destination.stamp(stream, &job.owner(), lease.generation).await?;
+    let target = Target {
+        stream: stream.clone(),
+        owner: job.owner(),
+        generation: lease.generation,
+        schema: Arc::clone(mapping.schema()),
+        key: mapping.key().to_vec(),
+        refresh: Refresh::Incremental,
+        retractable: false,
+        widen: false,
+        max_reject_ratio: None,
+    };
+    job.destination.open(target).await?.publish(&[]).await.map(drop)
 }

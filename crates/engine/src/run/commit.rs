@@ -2,13 +2,14 @@
 //! Not here: the publication itself (destinations), storing (`StateStore`).
 //! Called at the end of a run, and by recovery, which finishes what a killed run had published.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use arrow::array::RecordBatch;
 use chrono::Utc;
 use tapline_core::{Outcome, Reject, Result, RowCounts, RowId, RowOutcome};
 
+use super::deliver::Answers;
 use super::payload::{RejectedRow, key_json, row_json};
 use super::record::IntentRecord;
 use crate::diff::PARTITIONS;
@@ -49,12 +50,23 @@ pub(crate) struct Settled {
     pub(crate) rejected: Vec<RejectedRow>,
 }
 
+/// How far a publication has come.
+#[derive(Clone, Copy)]
+pub(crate) enum Extent<'a> {
+    /// All staged rows, less those of the outcomes.
+    Whole,
+    /// The rows that were answered for. The others count as neither read nor delivered.
+    Part(&'a Answers),
+}
+
 /// Writes the delta of a publication into `folder` as the file `name` and corrects `counts` by the rows that were not
 /// applied.
+#[allow(clippy::too_many_arguments, reason = "each is another part of what a run leaves")]
 pub(crate) fn settle(
     folder: &Path,
     name: &str,
     intent: &IntentRecord,
+    extent: Extent<'_>,
     outcomes: Vec<RowOutcome>,
     codec: Option<&KeyCodec>,
     kept: &Kept,
@@ -84,6 +96,13 @@ pub(crate) fn settle(
     for partition in 0..PARTITIONS {
         reader.visit(partition, |row| {
             let Some(outcome) = outcomes.get(&row.row) else {
+                if let Extent::Part(answers) = extent
+                    && !answers.has(row.row)
+                {
+                    counts.take_back(row.change);
+                    counts.read = counts.read.saturating_sub(u64::from(row.change != Change::Deleted));
+                    return Ok(());
+                }
                 match row.change {
                     Change::Inserted => added += 1,
                     Change::Updated => {}
@@ -92,11 +111,7 @@ pub(crate) fn settle(
                 let hash = (row.change != Change::Deleted).then_some(&row.hash);
                 return writer.push(partition, row.key, hash);
             };
-            match row.change {
-                Change::Inserted => counts.inserted = counts.inserted.saturating_sub(1),
-                Change::Updated => counts.updated = counts.updated.saturating_sub(1),
-                Change::Deleted => counts.deleted = counts.deleted.saturating_sub(1),
-            }
+            counts.take_back(row.change);
             match (outcome, row.change) {
                 (Outcome::Skipped, Change::Deleted) => {}
                 (Outcome::Skipped, _) => counts.skipped += 1,
@@ -124,6 +139,51 @@ pub(crate) fn settle(
         snapshot = compact(folder, &snapshot, &format!("{name}.base"))?;
     }
     Ok(Settled { snapshot, rejected })
+}
+
+/// Counts that change once it is known what became of a row.
+trait Recount {
+    /// Counts a row as not changed after all.
+    fn take_back(&mut self, change: Change);
+}
+
+impl Recount for RowCounts {
+    fn take_back(&mut self, change: Change) {
+        let count = match change {
+            Change::Inserted => &mut self.inserted,
+            Change::Updated => &mut self.updated,
+            Change::Deleted => &mut self.deleted,
+        };
+        *count = count.saturating_sub(1);
+    }
+}
+
+/// The open rejected rows after a run that delivered a part: those it refused, and those open before that it has no
+/// answer for.
+pub(crate) fn open_after_part(
+    folder: &Path,
+    intent: &IntentRecord,
+    answers: &Answers,
+    rejected: Vec<RejectedRow>,
+    before: &[Reject],
+) -> Result<Vec<Reject>> {
+    let mut settled: HashSet<Vec<u8>> = rejected.iter().map(|row| row.encoded_key.clone()).collect();
+    let known: HashSet<&[u8]> = before.iter().map(|reject| reject.encoded_key.as_slice()).collect();
+    if let Some(log) = intent.log.as_ref().filter(|_| !before.is_empty()) {
+        let mut reader = LogReader::open(folder, log)?;
+        for partition in 0..PARTITIONS {
+            reader.visit(partition, |row| {
+                if known.contains(row.key) && answers.knows(row.row) {
+                    settled.insert(row.key.to_vec());
+                }
+                Ok(())
+            })?;
+        }
+    }
+    let mut open: Vec<Reject> =
+        before.iter().filter(|reject| !settled.contains(&reject.encoded_key)).cloned().collect();
+    open.extend(open_rejects(rejected, before));
+    Ok(open)
 }
 
 /// The open rejected rows after a run: those it refused, with the history of those that were refused before.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapline_core::config::{Mode, ModelConfig, SyncConfig};
-use tapline_core::{Capabilities, Destination, Owner, Refresh, Result, SEMANTICS_VERSION, StateStore};
+use tapline_core::{Capabilities, Destination, Error, Owner, Refresh, Result, SEMANTICS_VERSION, StateStore, codes};
 use tapline_storage::S3Source;
 
 use super::record::KeyField;
@@ -45,6 +45,8 @@ pub struct SyncJob {
 /// What the person who starts a run asks for.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
+    /// The run's id, where it has been given out before the run begins; a new ULID without it.
+    pub id: Option<String>,
     /// Make the stream equal to the model this once, whatever the sync's mode.
     pub full_refresh: bool,
     /// Rows at the destination that Tapline did not deliver may go.
@@ -59,11 +61,15 @@ pub struct RunOptions {
     pub plan: Option<String>,
     /// Offer only the rows that were rejected before.
     pub only_rejects: bool,
+    /// Offer rows again that were rejected before. Otherwise they stay open as they are, and are no reason to run;
+    /// a full refresh writes them all the same.
+    pub offer_rejects: bool,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
         Self {
+            id: None,
             full_refresh: false,
             replace_existing: false,
             allow_empty: false,
@@ -71,6 +77,7 @@ impl Default for RunOptions {
             lock_timeout: Duration::from_secs(30),
             plan: None,
             only_rejects: false,
+            offer_rejects: true,
         }
     }
 }
@@ -131,6 +138,16 @@ impl SyncJob {
             RunOptions { full_refresh: true, .. } => Mode::FullRefresh,
             _ => self.sync.mode,
         }
+    }
+
+    /// Fails where the options ask for what the destination cannot do.
+    pub(crate) fn is_able(&self, options: &RunOptions) -> Result<()> {
+        if self.mode(options) == Mode::Incremental || self.capabilities.full_refresh {
+            return Ok(());
+        }
+        let message = format!("the destination of the sync `{}` cannot be refreshed in full", self.name);
+        Err(Error::new(codes::CONF_007, message)
+            .hint("run it incrementally; `tapline reset` first has every row delivered again"))
     }
 
     /// How a run with these options changes the stream.

@@ -6,7 +6,9 @@ mod adopt;
 mod bad_keys;
 mod commit;
 mod cursor;
+mod deliver;
 mod drift;
+mod erase;
 mod guard;
 pub(crate) mod job;
 mod mapping;
@@ -23,6 +25,7 @@ mod stage;
 mod walk;
 
 pub use adopt::{Adopted, adopt};
+pub use erase::{Erased, erase};
 pub use job::{RunOptions, SyncJob};
 pub use mapping::validate_job;
 pub use plan::{FieldChange, PlanReport, PlanSample, plan};

@@ -32,6 +32,11 @@ impl Patience {
     /// The destination answered.
     pub(crate) fn reached(&mut self) {
         self.reached += 1;
+        self.progressed();
+    }
+
+    /// The destination goes on answering.
+    pub(crate) fn progressed(&mut self) {
         self.away_since = None;
         self.waits = 0;
     }
@@ -46,6 +51,10 @@ impl Patience {
         let limit = if self.reached > 0 { OUTAGE } else { FIRST_CONTACT };
         let since = *self.away_since.get_or_insert(now);
         let left = limit.checked_sub(now.duration_since(since)).filter(|left| !left.is_zero())?;
+        // Coming back before the time that was asked for would be no use.
+        if least > left {
+            return None;
+        }
         let doubled = SHORTEST.saturating_mul(1 << self.waits.min(10)).min(LONGEST);
         self.waits += 1;
         let wait = doubled.mul_f64(0.5 + fastrand::f64() / 2.0).max(least);
@@ -110,5 +119,7 @@ mod tests {
         }
         let asked = Error::new(codes::DEST_001, "connecting").retry_after(Duration::from_secs(3));
         assert_eq!(Patience::new().after(&asked, now), Some(Duration::from_secs(3)));
+        let longer = Error::new(codes::DEST_001, "connecting").retry_after(Duration::from_secs(6));
+        assert_eq!(Patience::new().after(&longer, now), None);
     }
 }

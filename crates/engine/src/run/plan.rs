@@ -2,7 +2,7 @@
 //! Not here: the run itself (`walk`).
 //! Called by `plan` and by the API.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -19,6 +19,7 @@ use super::guard::{Claim, check_marker};
 use super::job::{RunOptions, SyncJob};
 use super::payload::row_json;
 use super::record::{IntentRecord, Record};
+use super::recover::Found;
 use super::scan::{Attempt, Prepared, ScanPlan, plan_digest};
 use super::stage::{ChangeSink, StagePolicy};
 use crate::diff::files::FileRef;
@@ -86,6 +87,7 @@ pub async fn plan(
 }
 
 async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<PlanReport> {
+    job.is_able(options)?;
     let scratch =
         tempfile::tempdir().map_err(|error| Error::new(codes::FILE_006, "making a temporary folder").because(error))?;
     let record = recovered(job, options, scratch.path()).await?;
@@ -103,6 +105,7 @@ async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<
             batch_rows: job.capabilities.batch_rows,
             limit: options.limit,
             only: None,
+            held: HashSet::new(),
         },
         full: false,
         anew: options.full_refresh,
@@ -110,6 +113,7 @@ async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<
     let mut pins = scan_plan.pins();
     loop {
         let mut prepared = scan_plan.prepare(&session, &mut pins).await?;
+        job.destination.accepts(&job.sync.stream, prepared.schema(), prepared.key())?;
         let mut sink = Samples { key: prepared.key().to_vec(), wanted: samples, found: Vec::new(), rows: Vec::new() };
         match scan_plan.scan(&mut prepared, &mut sink, &|_, _, _| {}).await? {
             Attempt::Widened(widened) => prepared.query.widen(&widened, &mut pins),
@@ -141,28 +145,36 @@ async fn recovered(job: &SyncJob, options: &RunOptions, scratch: &std::path::Pat
         Record::first(job.state.id(), job.identity(), Vec::new())
     };
     let pending = job.state.intent(&job.name).await?;
-    let marker = job.destination.marker(&job.sync.stream).await?;
-    let claim = match job.mode(options) {
-        Mode::Incremental => Claim::Continue,
-        Mode::FullRefresh => Claim::Replace { take_over: options.full_refresh },
-    };
-    let owner = job.owner();
-    let generation = pending.as_ref().map(|intent| intent.generation);
-    let destination = job.destination.as_ref();
-    check_marker(destination, &job.sync.stream, marker.as_ref(), &owner, &record, generation, claim).await?;
-    let published = marker.and_then(|marker| marker.published).map(|published| published.generation);
-    let mut record = match pending.filter(|intent| Some(intent.generation) == published) {
-        None => record,
+    if job.capabilities.transactional {
+        let marker = job.destination.marker(&job.sync.stream).await?;
+        let claim = match job.mode(options) {
+            Mode::Incremental => Claim::Continue,
+            Mode::FullRefresh => Claim::Replace { take_over: options.full_refresh },
+        };
+        let generation = pending.as_ref().map(|intent| intent.generation);
+        let (owner, destination) = (job.owner(), job.destination.as_ref());
+        check_marker(destination, &job.sync.stream, marker.as_ref(), &owner, &record, generation, claim).await?;
+    }
+    let pending = match pending {
+        None => None,
         Some(intent) => {
             let body = IntentRecord::from_intent(&intent)?;
-            let outcomes = destination.outcomes(&job.sync.stream, intent.generation).await?;
+            Some((Found::of(job, &intent, &body).await?, body))
+        }
+    };
+    let mut record = match pending.filter(|(found, _)| !matches!(found, Found::Nothing)) {
+        None => record,
+        Some((found, body)) => {
             job.fetch(body.files()).await?;
             let codec = body.after.codec()?;
             let mut body = absolute_intent(body, &job.folder());
-            let mut counts = RowCounts::default();
-            let settled =
-                settle(scratch, "recovered.arrow", &body, outcomes, codec.as_ref(), &Kept::default(), &mut counts)?;
+            let (extent, outcomes) = found.extent();
+            let (kept, counts) = (Kept::default(), &mut RowCounts::default());
+            let settled = settle(scratch, "recovered.arrow", &body, extent, outcomes, codec.as_ref(), &kept, counts)?;
             body.after.snapshot = settled.snapshot;
+            if matches!(found, Found::Part(_)) {
+                body.after.fingerprint = None;
+            }
             body.after
         }
     };

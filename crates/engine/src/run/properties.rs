@@ -1,7 +1,7 @@
 //! What must hold for every table: applying the difference of two tables to the first one gives the second.
 //! Not here: the run around it, with a real destination, which the end-to-end tests kill in every way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -18,7 +18,7 @@ use serde_json::Value;
 use tapline_core::config::{OnBadKey, Write};
 use tapline_core::{ChangeBatch, Op, Receipt, Result, RowCounts, RowId};
 
-use super::commit::{Kept, settle};
+use super::commit::{Extent, Kept, settle};
 use super::payload::row_json;
 use super::record::{IntentRecord, Record};
 use super::stage::{ChangeSink, Finished, Keyed, Misfits, StagePolicy, Staged, Stager};
@@ -121,13 +121,23 @@ impl ChangeSink for Held {
     }
 }
 
-/// Delivers a table in batches of `rows` with so much memory, and gives the snapshot after it.
+/// The encoded keys of rows.
+fn encoded<'a>(rows: impl Iterator<Item = (&'a Key, &'a Fields)>) -> HashSet<Vec<u8>> {
+    let rows: Vec<(&Key, &Fields)> = rows.collect();
+    let batch = batch(&rows);
+    let codec = KeyCodec::new(&batch.schema(), &KEY.map(str::to_owned)).unwrap();
+    let keys = codec.encode(&batch).unwrap();
+    (0..rows.len()).map(|row| keys.row(row).data().to_vec()).collect()
+}
+
+/// Delivers a table in batches of `rows` with so much memory, passing over some keys, and gives the snapshot after it.
 fn deliver(
     folder: &std::path::Path,
     run: usize,
     snapshot: &SnapshotRef,
     table: &Table,
     (rows, memory): (usize, u64),
+    passed_over: HashSet<Vec<u8>>,
     held: &mut Held,
 ) -> (Staged, SnapshotRef) {
     let schema = batch(&[]).schema();
@@ -144,6 +154,7 @@ fn deliver(
         batch_rows: rows,
         limit: None,
         only: None,
+        held: passed_over,
     };
     let mut stager = Stager::new(Some(keyed), policy, held);
     let all: Vec<(&Key, &Fields)> = table.iter().collect();
@@ -156,7 +167,8 @@ fn deliver(
     let intent = IntentRecord { identity: String::new(), log: staged.log.clone(), full: false, batches: 0, after };
     let name = format!("snapshot-{run}.arrow");
     let mut counts = RowCounts::default();
-    let settled = settle(folder, &name, &intent, Vec::new(), Some(&codec), &Kept::default(), &mut counts).unwrap();
+    let settled =
+        settle(folder, &name, &intent, Extent::Whole, Vec::new(), Some(&codec), &Kept::default(), &mut counts).unwrap();
     (staged, settled.snapshot)
 }
 
@@ -174,7 +186,7 @@ proptest! {
         let mut snapshot = SnapshotRef::default();
         let mut before = Table::new();
         for (run, (table, rows, memory)) in history.into_iter().enumerate() {
-            let (staged, next) = deliver(folder.path(), run, &snapshot, &table, (rows, memory), &mut held);
+            let (staged, next) = deliver(folder.path(), run, &snapshot, &table, (rows, memory), HashSet::new(), &mut held);
             snapshot = next;
             let all: Vec<(&Key, &Fields)> = table.iter().collect();
             let expected = batch(&all);
@@ -199,5 +211,34 @@ proptest! {
             prop_assert_eq!(staged.counts, wanted);
             before = table;
         }
+    }
+    /// Rows that are passed over stay as they are, and are told as rejected.
+    #[test]
+    fn what_is_passed_over_stays(
+        tables in (table(), table()), rows in 1..50_usize, memory in prop_oneof![Just(0), Just(u64::MAX / 2)],
+        third in 0..3_usize,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut held = Held::default();
+        let (first, second) = tables;
+        let none = HashSet::new();
+        let (_, snapshot) =
+            deliver(folder.path(), 0, &SnapshotRef::default(), &first, (rows, memory), none, &mut held);
+        let passed = |key: &Key| key.0 as usize % 3 == third;
+        let keys = encoded(first.iter().chain(&second).filter(|(key, _)| passed(key)));
+        let (staged, next) = deliver(folder.path(), 1, &snapshot, &second, (rows, memory), keys, &mut held);
+        let old = first.iter().filter(|(key, _)| passed(key));
+        let expected: Table = second.iter().filter(|(key, _)| !passed(key)).chain(old)
+            .map(|(key, fields)| (key.clone(), fields.clone())).collect();
+        let all: Vec<(&Key, &Fields)> = expected.iter().collect();
+        let rows = batch(&all);
+        let expected: BTreeMap<String, Value> =
+            (0..all.len()).map(|row| row_json(&rows, row).unwrap()).map(|row| (key_of(&row), row)).collect();
+        prop_assert_eq!(&held.0, &expected);
+        prop_assert_eq!(next.rows, all.len() as u64);
+        prop_assert!(staged.counts.add_up());
+        prop_assert_eq!(staged.counts.rejected, second.keys().filter(|key| passed(key)).count() as u64);
+        let gone = first.keys().filter(|key| passed(key) && !second.contains_key(*key)).count();
+        prop_assert_eq!(staged.counts.delete_rejected, gone as u64);
     }
 }

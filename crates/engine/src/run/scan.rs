@@ -274,9 +274,10 @@ pub(crate) struct WriterSink<'a> {
 
 #[async_trait]
 impl ChangeSink for WriterSink<'_> {
-    async fn write(&mut self, batch: ChangeBatch, _: &[Change]) -> Result<Receipt> {
+    async fn write(&mut self, batch: ChangeBatch, changes: &[Change]) -> Result<Receipt> {
         self.kept.push(batch.seq, &batch.rows);
-        self.writer.write(batch).await
+        let delivered_before: Vec<bool> = changes.iter().map(|change| *change != Change::Inserted).collect();
+        self.writer.write_known(batch, &delivered_before).await
     }
 
     async fn retract(&mut self, rows: &[RowId]) -> Result<()> {

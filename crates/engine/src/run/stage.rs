@@ -49,6 +49,8 @@ pub(crate) struct StagePolicy {
     pub(crate) limit: Option<u64>,
     /// Look only at rows with these encoded keys; the others are not even counted.
     pub(crate) only: Option<HashSet<Vec<u8>>>,
+    /// Pass over rows with these encoded keys: they were rejected before, and stay so.
+    pub(crate) held: HashSet<Vec<u8>>,
 }
 
 /// What came out of staging.
@@ -68,6 +70,8 @@ pub(crate) struct Staged {
     pub(crate) cut: bool,
     /// Rows that the sink refused at once.
     pub(crate) refused: HashSet<RowId>,
+    /// How many of them count as rejected.
+    pub(crate) refusals: u64,
 }
 
 /// How staging ended.
@@ -87,6 +91,7 @@ pub(crate) struct Stager<'a> {
     counts: RowCounts,
     staged: Vec<u64>,
     refused: HashSet<RowId>,
+    refusals: u64,
     rejected: Vec<RejectedRow>,
     pending: Pending,
     digest: [u8; 16],
@@ -109,7 +114,8 @@ pub(crate) struct Keyed<'a> {
     nulls: u64,
     bad: Vec<RejectedRow>,
     duplicates: Vec<Vec<u8>>,
-    /// Keys of rows that do not fit the columns of the last run, by partition: they are still in the model.
+    /// Keys of rows that do not fit the columns of the last run or are held back, by partition: they are still in the
+    /// model.
     misfits: Vec<(usize, Vec<u8>)>,
 }
 
@@ -178,6 +184,7 @@ impl<'a> Stager<'a> {
             counts: RowCounts::default(),
             staged: Vec::new(),
             refused: HashSet::new(),
+            refusals: 0,
             rejected: Vec::new(),
             pending: Pending::default(),
             digest: [0; 16],
@@ -211,6 +218,12 @@ impl<'a> Stager<'a> {
             }
             let key = keys.row(row).data();
             if self.policy.only.as_ref().is_some_and(|only| !only.contains(key)) {
+                continue;
+            }
+            if self.policy.held.contains(key) {
+                self.counts.read += 1;
+                self.counts.rejected += 1;
+                keyed.misfits.push((partition_of(&keyed.hash_key, key), key.to_vec()));
                 continue;
             }
             if may_be_null && keyed.codec.has_null(batch, row) {
@@ -268,7 +281,7 @@ impl<'a> Stager<'a> {
                 comparison.set_aside(partition, &rows_aside)?;
             }
         }
-        if keyed.misfits.len() > MOST_MISFITS {
+        if keyed.misfits.len() > MOST_MISFITS + self.policy.held.len() {
             return Err(Error::new(
                 codes::SYNC_005,
                 format!("more than {MOST_MISFITS} rows do not fit the columns as they were at the last run"),
@@ -362,6 +375,7 @@ impl<'a> Stager<'a> {
             return Ok(());
         }
         self.counts.rejected += 1;
+        self.refusals += 1;
         let encoded_key = entry.map_or_else(Vec::new, |entry| pending.key(ordinal as usize, entry).to_vec());
         let key = match &self.keyed {
             Some(keyed) => super::payload::key_json(keyed.codec, &encoded_key)?,
@@ -389,6 +403,7 @@ impl<'a> Stager<'a> {
             digest: self.digest,
             cut,
             refused: self.refused,
+            refusals: self.refusals,
         };
         let Some(keyed) = self.keyed else { return Ok(Finished::Staged(staged)) };
         let Keyed { log, log_place: (folder, name), nulls, bad, mut duplicates, codec, .. } = keyed;
@@ -438,7 +453,10 @@ impl<'a> Stager<'a> {
                 known.meet(key, &[0; 16]);
             }
             if self.policy.propagate_deletes && !cut && self.policy.only.is_none() {
-                unmet_keys.extend(known.unmet().map(<[u8]>::to_vec));
+                let (held, gone): (Vec<&[u8]>, Vec<&[u8]>) =
+                    known.unmet().partition(|key| self.policy.held.contains(*key));
+                self.counts.delete_rejected += held.len() as u64;
+                unmet_keys.extend(gone.into_iter().map(<[u8]>::to_vec));
                 if unmet_keys.len() >= self.policy.batch_rows {
                     self.flush(op).await?;
                     self.delete(std::mem::take(&mut unmet_keys)).await?;

@@ -18,7 +18,7 @@ use tapline_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::commit::{open_rejects, settle};
+use super::commit::{Extent, open_rejects, settle};
 use super::guard::{Claim, check_marker, check_rows};
 use super::job::{RunOptions, SyncJob, key_fields};
 use super::mapping::reads_clock;
@@ -37,7 +37,7 @@ pub async fn run(job: &SyncJob, options: &RunOptions, events: &SharedSink, cance
     let started = Instant::now();
     let mut report = RunReport {
         sync: job.name.clone(),
-        run: ulid::Ulid::generate().to_string(),
+        run: options.id.clone().unwrap_or_else(|| ulid::Ulid::generate().to_string()),
         generation: 0,
         status: RunStatus::Running,
         mode: job.mode(options),
@@ -59,6 +59,7 @@ pub async fn run(job: &SyncJob, options: &RunOptions, events: &SharedSink, cance
     };
     report.generation = lease.generation;
     events.send(RunEvent::Started { sync: job.name.clone(), run: report.run.clone(), generation: lease.generation });
+    let mut partly = RowCounts::default();
     let outcome = match job.state.record_run(&report).await {
         Ok(()) => {
             let timeout = job.sync.timeout.map(|timeout| timeout.0);
@@ -71,16 +72,19 @@ pub async fn run(job: &SyncJob, options: &RunOptions, events: &SharedSink, cance
                 lease: &lease,
                 scan: ScanReport::default(),
                 patience: Patience::new(),
+                delivered: RowCounts::default(),
             };
             // A panic is a bug, and no reason to leave a run that never ends in the history, or to hold its lease.
             let outcome = AssertUnwindSafe(walk.go(&mut report)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+            partly = walk.delivered;
             outcome.map_err(|error| deadline.explain(error))
         }
         Err(error) => Err(error),
     };
     if let Err(error) = &outcome {
         fail(&mut report, error);
+        report.rows = partly;
     }
     let report = end(report, started, events);
     if let Err(error) = job.state.record_run(&report).await {
@@ -164,14 +168,17 @@ impl Drop for Deadline {
     }
 }
 
-struct Walk<'a> {
-    job: &'a SyncJob,
+/// A run on its way.
+pub(super) struct Walk<'a> {
+    pub(super) job: &'a SyncJob,
     options: &'a RunOptions,
     events: &'a SharedSink,
-    cancel: &'a CancellationToken,
-    lease: &'a Lease,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) lease: &'a Lease,
     scan: ScanReport,
-    patience: Patience,
+    pub(super) patience: Patience,
+    /// The rows that were answered for where a delivery was cut off.
+    delivered: RowCounts,
 }
 
 impl Walk<'_> {
@@ -194,7 +201,7 @@ impl Walk<'_> {
         outcome
     }
 
-    async fn pause(&self, wait: Duration) -> Result<()> {
+    pub(super) async fn pause(&self, wait: Duration) -> Result<()> {
         self.interruptible(async {
             tokio::time::sleep(wait).await;
             Ok(())
@@ -204,6 +211,7 @@ impl Walk<'_> {
 
     async fn steps(&mut self, report: &mut RunReport) -> Result<()> {
         let job = self.job;
+        job.is_able(self.options)?;
         let (mut record, mut revision) = self.wake().await?;
         let session = Arc::new(Session::open(job.access(), job.limits.clone())?);
         if self.is_unchanged(&session, &record).await? {
@@ -219,6 +227,7 @@ impl Walk<'_> {
         if scanned.first_delivery {
             record = scanned.record.clone();
         }
+        let before = record.clone();
         let full = self.mode() == Mode::FullRefresh;
         let part = scanned.staged.cut || self.options.only_rejects;
         record.key = scanned.codec.as_ref().map(key_fields).unwrap_or_default();
@@ -248,10 +257,28 @@ impl Walk<'_> {
         job.state.put_intent(self.lease, body).await?;
         failpoint("after-intent");
         self.events.send(RunEvent::Phase { phase: Phase::Publish });
-        let receipt = self.publish(&mut scanned).await?;
+        scanned.writer.set_aside(counts.rejected - scanned.staged.refusals, counts.read + counts.deleted);
+        let receipt = if job.capabilities.transactional {
+            self.publish(&mut scanned).await?
+        } else {
+            let (answers, cut_off) = self.deliver(&mut scanned).await;
+            if let Some(error) = cut_off {
+                abort(&mut scanned).await;
+                match self.commit_part(&mut scanned, before, revision, &intent, answers).await {
+                    Ok(delivered) => self.delivered = delivered,
+                    Err(unrecorded) => self.note(format!(
+                        "what was delivered is not recorded, and sent again: {}",
+                        unrecorded.full_message()
+                    )),
+                }
+                return Err(error);
+            }
+            Receipt { outcomes: answers.outcomes().to_vec(), ..Receipt::default() }
+        };
         failpoint("after-publish");
         self.events.send(RunEvent::Phase { phase: Phase::Commit });
-        revision = self.commit(&mut scanned, record, revision, &intent, receipt, &mut counts).await?;
+        let open;
+        (revision, open) = self.commit(&mut scanned, record, revision, &intent, receipt, &mut counts).await?;
         failpoint("after-commit");
         tracing::debug!(sync = job.name, revision, "committed");
         if !counts.add_up() {
@@ -259,7 +286,7 @@ impl Walk<'_> {
                 .hint("this is a bug: please report it"));
         }
         report.rows = counts;
-        let partial = counts.rejected + counts.delete_rejected + self.scan.source_rows.rejected > 0;
+        let partial = counts.rejected + counts.delete_rejected + self.scan.source_rows.rejected + open > 0;
         report.status = if partial { RunStatus::Partial } else { RunStatus::Succeeded };
         Ok(())
     }
@@ -332,9 +359,11 @@ impl Walk<'_> {
             Mode::FullRefresh => Claim::Replace { take_over: self.options.full_refresh },
         };
         let generation = pending.as_ref().map(|intent| intent.generation);
-        check_marker(job.destination.as_ref(), stream, marker.as_ref(), &owner, &record, generation, claim).await?;
-        job.destination.stamp(stream, &owner, self.lease.generation).await?;
-        self.patience.reached();
+        if job.capabilities.transactional {
+            check_marker(job.destination.as_ref(), stream, marker.as_ref(), &owner, &record, generation, claim).await?;
+            job.destination.stamp(stream, &owner, self.lease.generation).await?;
+            self.patience.reached();
+        }
         failpoint("after-stamp");
         if let Some(intent) = pending {
             (record, revision) =
@@ -344,7 +373,7 @@ impl Walk<'_> {
         Ok((record, revision))
     }
 
-    fn note(&self, message: String) {
+    pub(super) fn note(&self, message: String) {
         self.events.send(RunEvent::Note { message });
     }
 
@@ -361,7 +390,7 @@ impl Walk<'_> {
             && record.published.is_some()
             && record.fingerprint.as_deref() == Some(job.fingerprint().as_str())
             && !record.volatile
-            && record.rejects == 0
+            && (record.rejects == 0 || !self.options.offer_rejects)
             && record.source_rejects == 0;
         if !same_settings {
             return Ok(false);
@@ -371,6 +400,10 @@ impl Walk<'_> {
         if record.manifest.as_deref() != Some(listing.digest.as_str()) {
             return Ok(false);
         }
+        self.scan.files = listing.files;
+        if !job.capabilities.transactional {
+            return Ok(true);
+        }
         let marker = job.destination.marker(&job.sync.stream).await?;
         let same_table = marker.as_ref().is_some_and(|marker| marker.table.is_some() && marker.table == record.table);
         if !same_table {
@@ -379,7 +412,6 @@ impl Walk<'_> {
         if record.snapshot.rows > 0 && job.destination.holds_rows(&job.sync.stream).await? != Some(true) {
             return Ok(false);
         }
-        self.scan.files = listing.files;
         Ok(true)
     }
 
@@ -394,6 +426,19 @@ impl Walk<'_> {
         }
         let rejects = self.job.state.rejects(&self.job.name).await?;
         Ok(Some(rejects.into_iter().map(|reject| reject.encoded_key).collect()))
+    }
+
+    /// The keys that a run passes over, where it does not offer rows again that were rejected before.
+    async fn held(&self) -> Result<HashSet<Vec<u8>>> {
+        if self.offers_rejects() {
+            return Ok(HashSet::new());
+        }
+        let rejects = self.job.state.rejects(&self.job.name).await?;
+        Ok(rejects.into_iter().map(|reject| reject.encoded_key).collect())
+    }
+
+    fn offers_rejects(&self) -> bool {
+        self.options.offer_rejects || self.options.only_rejects || self.mode() == Mode::FullRefresh
     }
 
     /// Waits for `step`, or fails when somebody asks the run to stop.
@@ -435,6 +480,7 @@ impl Walk<'_> {
                 batch_rows: job.capabilities.batch_rows,
                 limit: self.options.limit,
                 only: self.only_rejects().await?,
+                held: self.held().await?,
             },
             full: self.mode() == Mode::FullRefresh,
             anew: self.options.full_refresh,
@@ -489,6 +535,7 @@ impl Walk<'_> {
         }
     }
 
+    /// The revision after the commit, and how many rejected rows are open.
     async fn commit(
         &self,
         scanned: &mut Scanned,
@@ -497,18 +544,24 @@ impl Walk<'_> {
         intent: &IntentRecord,
         receipt: Receipt,
         counts: &mut RowCounts,
-    ) -> Result<u64> {
+    ) -> Result<(u64, u64)> {
         let job = self.job;
         if intent.full {
             counts.deleted = receipt.removed;
         }
         let folder = job.folder();
         let name = format!("snapshot-{}.arrow", self.lease.generation);
-        let settled = settle(&folder, &name, intent, receipt.outcomes, scanned.codec.as_ref(), &scanned.kept, counts)?;
+        let (codec, outcomes) = (scanned.codec.as_ref(), receipt.outcomes);
+        let settled = settle(&folder, &name, intent, Extent::Whole, outcomes, codec, &scanned.kept, counts)?;
         failpoint("after-snapshot");
         let mut rejected = std::mem::take(&mut scanned.staged.rejected);
         rejected.extend(settled.rejected);
-        let open = open_rejects(rejected, &job.state.rejects(&job.name).await?);
+        let mut before = job.state.rejects(&job.name).await?;
+        let mut open = open_rejects(rejected, &before);
+        if !self.offers_rejects() {
+            before.extend(open);
+            open = before;
+        }
         record.snapshot = settled.snapshot;
         record.rejects = open.len() as u64;
         record.table = job.destination.marker(&job.sync.stream).await?.and_then(|marker| marker.table);
@@ -516,7 +569,7 @@ impl Walk<'_> {
         let commit = Commit { body: record.to_body()?, rejects: open, source_rejects: scanned.source_rejects.clone() };
         let checkpoint = job.state.commit(self.lease, revision, commit).await?;
         job.sweep(&record.snapshot).await;
-        Ok(checkpoint.revision)
+        Ok((checkpoint.revision, record.rejects))
     }
 }
 

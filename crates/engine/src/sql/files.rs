@@ -14,7 +14,7 @@ use object_store::local::LocalFileSystem;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parking_lot::Mutex;
 use tapline_core::{Error, Result, codes};
-use tapline_storage::{ConnectOptions, FileFormat, Manifest, PinnedStore, S3Source, S3SourceConfig, S3Url};
+use tapline_storage::{ConnectOptions, FileEntry, FileFormat, Manifest, PinnedStore, S3Source, S3SourceConfig, S3Url};
 use url::Url;
 
 use super::partitions::{Constants, Place, constants};
@@ -224,6 +224,18 @@ pub(crate) fn pin_manifest(
         skipped: manifest.skipped,
         digest: manifest.digest(),
     })
+}
+
+/// The columns that the folders of files give them. Neighbours in one folder say the same.
+pub(crate) fn partition_fields(bucket: &str, files: &[FileEntry], options: &ReaderOptions) -> Result<Vec<FieldRef>> {
+    let mut places: Vec<Place> = Vec::new();
+    for file in files {
+        let folders = file.partitions();
+        if places.last().is_none_or(|last| last.folders != folders) {
+            places.push(Place { url: file.url(bucket), folders });
+        }
+    }
+    Ok(constants(&places, options)?.fields)
 }
 
 async fn resolve_local(

@@ -19,6 +19,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use object_store::ObjectStoreExt;
 use parquet::basic::{ConvertedType, LogicalType};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::statistics::Statistics;
 use parquet::schema::types::Type;
 use tapline_core::values::TYPE_KEY;
 use tapline_core::{Error, Result, codes};
@@ -55,6 +56,8 @@ pub(crate) struct FileColumn {
     /// As it is in the file.
     pub(crate) field: FieldRef,
     pub(crate) reading: Reading,
+    /// Whether it holds whole numbers that are all known to be exact as DOUBLE.
+    pub(crate) exact_as_double: bool,
 }
 
 impl Reading {
@@ -224,9 +227,36 @@ pub(crate) async fn columns(
             )
             .hint("give each column a name of its own where the file is written"));
         }
-        columns.push(FileColumn { field: nullable(field), reading: reading(field, group, binary_as_string) });
+        columns.push(FileColumn {
+            field: nullable(field),
+            reading: reading(field, group, binary_as_string),
+            exact_as_double: exact_as_double(field, &metadata),
+        });
     }
     Ok(columns)
+}
+
+/// Whether the numbers of a column are whole and, by the file's statistics, none is too long for a DOUBLE.
+fn exact_as_double(field: &FieldRef, metadata: &ParquetMetaData) -> bool {
+    const LARGEST: i64 = 1 << 53;
+    let exact = match field.data_type() {
+        DataType::Int8 | DataType::Int16 | DataType::Int32 => return true,
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => return true,
+        DataType::Int64 => -LARGEST..=LARGEST,
+        // Statistics are signed: a negative one stands for a number beyond 2^63.
+        DataType::UInt64 => 0..=LARGEST,
+        _ => return false,
+    };
+    metadata.row_groups().iter().all(|group| {
+        let column = group.columns().iter().find(|column| column.column_path().parts() == [field.name().as_str()]);
+        column.is_some_and(|column| match column.statistics() {
+            Some(Statistics::Int64(range)) => match (range.min_opt(), range.max_opt()) {
+                (Some(least), Some(most)) => exact.contains(least) && exact.contains(most),
+                _ => range.null_count_opt().is_some_and(|nulls| i64::try_from(nulls) == Ok(column.num_values())),
+            },
+            _ => column.num_values() == 0,
+        })
+    })
 }
 
 /// What the type in the file says beyond Arrow's.

@@ -31,7 +31,7 @@ use tapline_storage::{FileEntry, Manifest};
 use super::bind::{self, Bound, Surroundings};
 use super::counters::ScanCounters;
 use super::errors::{Widened, find, from_datafusion};
-use super::files::{Access, Stores, TableFiles, pin_manifest, resolve};
+use super::files::{Access, Stores, TableFiles, partition_fields, pin_manifest, resolve};
 use super::plan::{self, is_ordered, scanned_rows, scans_of};
 use super::reader_options::{ReaderOptions, common_arguments};
 use super::references::{Reference, replace_references};
@@ -40,6 +40,9 @@ use super::{functions, hidden, parse, prune, semantics};
 
 /// Concurrency of reads follows latency, not cores: so many scans of a table are under way at once.
 const SCAN_PARTITIONS: usize = 8;
+
+/// Files of a stream that are looked into to describe it.
+const DESCRIBED_FILES: usize = 256;
 
 /// What one statement may use.
 #[derive(Debug, Clone)]
@@ -276,15 +279,17 @@ impl Session {
         Ok(Description { reader: ReaderOptions { hidden: hidden.to_vec(), ..reader }, csv, known })
     }
 
-    /// The columns of some files of a listing, and how they are read.
-    pub(crate) async fn describe_files(
-        &self,
-        manifest: &Manifest,
-        files: &[FileEntry],
-    ) -> Result<(SchemaRef, TableKind)> {
-        let part = Manifest { files: files.to_vec(), ..manifest.clone() };
+    /// The columns of some files of a listing, and how they are read. Of many files only some are looked into.
+    pub(crate) async fn describe_files(&self, bucket: &str, files: &[FileEntry]) -> Result<(SchemaRef, TableKind)> {
+        let step = files.len().div_ceil(DESCRIBED_FILES).max(1);
+        let chosen: Vec<FileEntry> = files.iter().step_by(step).cloned().collect();
+        let part = Manifest { bucket: bucket.to_owned(), listed: chosen.len() as u64, files: chosen, skipped: 0 };
         let reader = ReaderOptions::default();
-        let files = pin_manifest(&self.access, &self.stores, part, &reader)?;
+        let mut pinned = pin_manifest(&self.access, &self.stores, part, &reader)?;
+        if step > 1 {
+            pinned.partition_fields = partition_fields(bucket, files, &reader)?;
+        }
+        let files = pinned;
         let description =
             Description { reader, csv: self.csv_options(&serde_json::Map::new())?, known: Known::Nothing };
         let state = self.context().state();

@@ -24,7 +24,7 @@ use datafusion::physical_plan::streaming::StreamingTableExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 use tapline_core::{Error, Result, codes};
-use tapline_csv::{CsvOptions, TableFormat};
+use tapline_csv::{CsvColumn, CsvOptions, TableFormat};
 use tapline_storage::FileFormat;
 
 use super::counters::ScanCounters;
@@ -150,7 +150,12 @@ impl FileTable {
                     }
                     Known::Nothing => detect(&files, &csv).await?,
                 };
-                let columns = format.schema().fields().iter().map(plain).collect();
+                let schema = format.schema();
+                let tagged = |(field, column): (&FieldRef, &CsvColumn)| FileColumn {
+                    reading: column.data_type.tag().map_or(Reading::Plain, Reading::Tagged),
+                    ..plain(field)
+                };
+                let columns = schema.fields().iter().zip(&format.columns).map(tagged).collect();
                 (TableKind::Csv { format, options: Box::new(csv), reasons, settled }, columns)
             }
             FileFormat::Parquet => {
@@ -396,7 +401,7 @@ fn already_there(option: &str, column: &str) -> Error {
 }
 
 fn plain(field: &FieldRef) -> FileColumn {
-    FileColumn { field: Arc::clone(field), reading: Reading::Plain }
+    FileColumn { field: Arc::clone(field), reading: Reading::Plain, exact_as_double: false }
 }
 
 /// Looks into all files, some at a time.

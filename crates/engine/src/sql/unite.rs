@@ -35,7 +35,10 @@ pub(crate) fn unite(files: &[(&str, Vec<FileColumn>)], by_name: bool) -> Result<
                 continue;
             }
             let common = (known.reading == column.reading)
-                .then(|| common_type(known.field.data_type(), column.field.data_type()))
+                .then(|| {
+                    common_type(known.field.data_type(), column.field.data_type())
+                        .or_else(|| common_double(known, column))
+                })
                 .flatten();
             let Some(common) = common else { return Err(retyped(first_url, known, url, column)) };
             if known.field.data_type() != column.field.data_type() {
@@ -47,6 +50,7 @@ pub(crate) fn unite(files: &[(&str, Vec<FileColumn>)], by_name: bool) -> Result<
                     duckdb_type_name(&column.field.as_ref().clone().with_data_type(common.clone()))
                 ));
             }
+            known.exact_as_double &= column.exact_as_double;
             if common != *known.field.data_type() {
                 known.field = Arc::new(known.field.as_ref().clone().with_data_type(common));
             }
@@ -89,13 +93,22 @@ fn retyped(first_url: &str, known: &FileColumn, url: &str, column: &FileColumn) 
     Error::new(
         codes::FILE_003,
         format!(
-            "the column \"{}\" of {url} is {}, and {} in {first_url}",
+            "the column \"{}\" of {url} is {}, and {} in the files before it, from {first_url} on",
             column.field.name(),
             shown(column),
             shown(known)
         ),
     )
     .hint("no type holds the values of both exactly; read the files as separate tables and CAST the column")
+}
+
+/// DOUBLE for long whole numbers beside fractions, where none of the numbers at hand is too long for it.
+fn common_double(one: &FileColumn, other: &FileColumn) -> Option<DataType> {
+    use DataType::{Float16, Float32, Float64, Int64, UInt64};
+    let (fractions, whole) = if one.field.data_type().is_floating() { (one, other) } else { (other, one) };
+    let are_both = matches!(fractions.field.data_type(), Float16 | Float32 | Float64)
+        && matches!(whole.field.data_type(), Int64 | UInt64);
+    (are_both && whole.exact_as_double).then_some(Float64)
 }
 
 /// The narrowest type that holds every value of both exactly; `None` where there is none.
@@ -109,7 +122,12 @@ pub(crate) fn common_type(one: &DataType, other: &DataType) -> Option<DataType> 
         (Dictionary(_, values), other) | (other, Dictionary(_, values)) => common_type(values, other),
         (Float16 | Float32, Float32 | Float16) => Some(Float32),
         (Float16 | Float32 | Float64, Float16 | Float32 | Float64) => Some(Float64),
-        (Float64, whole) | (whole, Float64) if matches!(whole, Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32) => {
+        (Float16 | Float32, whole) | (whole, Float16 | Float32) if matches!(whole, Int8 | Int16 | UInt8 | UInt16) => {
+            Some(Float32)
+        }
+        (Float16 | Float32 | Float64, whole) | (whole, Float16 | Float32 | Float64)
+            if matches!(whole, Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32) =>
+        {
             Some(Float64)
         }
         (Utf8 | Utf8View | LargeUtf8, Utf8 | Utf8View | LargeUtf8) => Some(LargeUtf8),
@@ -238,7 +256,7 @@ impl Digits {
 #[cfg(test)]
 mod tests {
     use DataType::{
-        Date32, Decimal128, Float32, Float64, Int8, Int32, Int64, LargeUtf8, Timestamp, UInt32, UInt64, Utf8,
+        Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Timestamp, UInt32, UInt64, Utf8,
     };
 
     use super::super::parquet::Reading;
@@ -248,6 +266,7 @@ mod tests {
         let column = |(name, data_type): &(&str, DataType)| FileColumn {
             field: Arc::new(Field::new(*name, data_type.clone(), true)),
             reading: Reading::Plain,
+            exact_as_double: true,
         };
         (url, columns.iter().map(column).collect())
     }
@@ -265,6 +284,8 @@ mod tests {
             (Int64, UInt64, Some(Decimal128(20, 0))),
             (Int32, Float64, Some(Float64)),
             (Int64, Float64, None),
+            (Int16, Float32, Some(Float32)),
+            (Int32, Float32, Some(Float64)),
             (Float32, Float64, Some(Float64)),
             (Int32, Decimal128(5, 2), Some(Decimal128(12, 2))),
             (Decimal128(10, 4), Decimal128(8, 0), Some(Decimal128(12, 4))),
@@ -304,8 +325,27 @@ mod tests {
     }
 
     #[test]
+    fn long_numbers_beside_fractions_are_doubles_while_they_are_exact() {
+        let (fractions, modest) = (file("a", &[("id", Float64)]), file("b", &[("id", Int64)]));
+        for files in [[fractions.clone(), modest.clone()], [modest.clone(), fractions.clone()]] {
+            let (columns, _) = unite(&files, false).unwrap();
+            assert_eq!(names_and_types(&columns), [("id", &Float64)]);
+        }
+        let mut long = file("c", &[("id", Int64)]);
+        long.1[0].exact_as_double = false;
+        for files in [[fractions.clone(), modest.clone(), long.clone()], [modest, long, fractions]] {
+            let error = unite(&files, true).unwrap_err();
+            assert_eq!(error.code(), codes::FILE_003);
+            assert!(error.message().contains("\"id\" of"), "{error}");
+        }
+    }
+
+    #[test]
     fn types_without_a_common_one_are_an_error() {
         let error = unite(&[file("a", &[("id", Int32)]), file("b", &[("id", Utf8)])], true).unwrap_err();
-        assert!(error.message().contains("\"id\" of b is VARCHAR, and INTEGER in a"), "{error}");
+        assert!(
+            error.message().contains("\"id\" of b is VARCHAR, and INTEGER in the files before it, from a on"),
+            "{error}"
+        );
     }
 }

@@ -6,14 +6,12 @@ use sqlx::{PgConnection, Row};
 use tapline_core::{Error, Result, codes};
 
 use super::failed;
-use crate::seal::Sealer;
+use crate::seal::{CHECK_CONTEXT, CHECK_WORD, Sealer};
 
 /// In order; the schema's version is the number of those applied. Never edit one that was released: append.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_server.sql")];
 /// Held while the schema is made or changed: the letters of "tapline" as a number.
 const LOCK: i64 = 0x0074_6170_6c69_6e65;
-/// What is sealed in `meta`, to find out whether the key is the same.
-const WORD: &[u8] = b"tapline";
 const DOING: &str = "opening the state";
 
 /// Applies what is missing in one transaction, and compares the key with the one that the store was made with.
@@ -50,7 +48,7 @@ pub(super) async fn migrate(connection: &mut PgConnection, sealer: &Sealer) -> R
     if !missing.is_empty() {
         let entries = [
             ("id", uuid::Uuid::new_v4().to_string().into_bytes(), "DO NOTHING"),
-            ("key", sealer.seal("meta", WORD).await?, "DO NOTHING"),
+            ("key", sealer.seal(CHECK_CONTEXT, CHECK_WORD).await?, "DO NOTHING"),
             ("version", MIGRATIONS.len().to_string().into_bytes(), "DO UPDATE SET value = excluded.value"),
         ];
         for (name, value, otherwise) in entries {
@@ -64,7 +62,7 @@ pub(super) async fn migrate(connection: &mut PgConnection, sealer: &Sealer) -> R
         }
     }
     let sealed = meta(&mut transaction, "key").await?;
-    sealer.open("meta", &sealed).await?;
+    sealer.open(CHECK_CONTEXT, &sealed).await?;
     transaction.commit().await.map_err(failed(DOING))
 }
 

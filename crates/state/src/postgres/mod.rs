@@ -2,6 +2,7 @@
 //! Not here: the schema (`migrations`), leases (`lease`), how rejected rows are kept (`reject`).
 //! Called through [`StateStore`] alone.
 
+mod backend;
 mod lease;
 mod migrations;
 mod reject;
@@ -17,7 +18,7 @@ use tapline_core::{
 };
 
 use self::lease::Leases;
-use crate::record::{cut_off, loaded, parsed, stored, unreadable, word};
+use crate::record::{cut_off, day, loaded, parsed, stored, unreadable, word};
 use crate::seal::Sealer;
 
 /// Connections at once: commits, renewals of leases, readers of history.
@@ -78,14 +79,14 @@ impl PostgresStore {
         Ok(self)
     }
 
-    async fn begin(&self, doing: &'static str) -> Result<Transaction<'static, Postgres>> {
+    async fn write(&self, doing: &'static str) -> Result<Transaction<'static, Postgres>> {
         self.pool.begin().await.map_err(failed(doing))
     }
 
     /// A transaction that alone may write to the sync of `lease` until it ends; fails with `STATE-003` unless `lease` is
     /// the last that was taken.
     async fn write_under(&self, lease: &Lease, doing: &'static str) -> Result<Transaction<'static, Postgres>> {
-        let mut transaction = self.begin(doing).await?;
+        let mut transaction = self.write(doing).await?;
         let last: Option<i64> = sqlx::query_scalar("SELECT generation FROM syncs WHERE name = $1 FOR UPDATE")
             .bind(&lease.sync)
             .fetch_optional(&mut *transaction)
@@ -103,7 +104,7 @@ impl PostgresStore {
     /// The number of the next run, durable before it is returned; runs that a kill cut off are marked as failed.
     async fn next_generation(&self, sync: &str) -> Result<u64> {
         const DOING: &str = "taking the lease";
-        let mut transaction = self.begin(DOING).await?;
+        let mut transaction = self.write(DOING).await?;
         let generation: i64 = sqlx::query_scalar(
             "INSERT INTO syncs (name, generation) VALUES ($1, 1)
              ON CONFLICT (name) DO UPDATE SET generation = syncs.generation + 1 RETURNING generation",
@@ -286,14 +287,16 @@ impl StateStore for PostgresStore {
 async fn write_run(connection: &mut PgConnection, report: &RunReport) -> Result<()> {
     let body = serde_json::to_string(report).map_err(unreadable)?;
     sqlx::query(
-        "INSERT INTO runs (run, sync, generation, status, body) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (run) DO UPDATE SET status = excluded.status, body = excluded.body",
+        "INSERT INTO runs (run, sync, generation, status, body, day) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (run) DO UPDATE SET status = excluded.status, body = excluded.body,
+           day = coalesce(runs.day, excluded.day)",
     )
     .bind(&report.run)
     .bind(&report.sync)
     .bind(stored(report.generation)?)
     .bind(word(report.status)?)
     .bind(body)
+    .bind(day(report))
     .execute(connection)
     .await
     .map_err(failed("recording the run"))?;

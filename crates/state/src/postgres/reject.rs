@@ -11,8 +11,11 @@ use sqlx::{PgConnection, PgPool, Row};
 use tapline_core::{Reject, Result, SourceReject};
 
 use super::{delete, failed};
-use crate::record::{parsed, stored, time, unreadable};
-use crate::reject::{SOURCE_REJECTS_KEPT, damaged, oldest_payload, open_key, open_payload, seal_keys, seal_payloads};
+use crate::record::{loaded, parsed, stored, time, unreadable};
+use crate::reject::{
+    ROWS_AT_ONCE, RejectRow, SOURCE_REJECTS_KEPT, damaged, oldest_payload, open_key, open_payload, seal_keys,
+    seal_payloads,
+};
 use crate::seal::Sealer;
 
 const WRITING: &str = "recording rejected rows";
@@ -155,6 +158,33 @@ fn reject(row: &PgRow, encoded_key: Vec<u8>, key: Value, payload: Option<Value>)
         first_at: moment("first_at")?,
         last_at: moment("last_at")?,
     })
+}
+
+/// Some rejected rows of a sync from a position on.
+pub(super) async fn rows_from(pool: &PgPool, sync: &str, position: u64) -> Result<Vec<RejectRow>> {
+    sqlx::query(
+        "SELECT reject.position, code, reason, attempts, first_at, reject.last_at, reject.sealed, payload.sealed AS payload
+         FROM rejects AS reject LEFT JOIN reject_payloads AS payload
+           ON payload.sync = reject.sync AND payload.position = reject.position AND payload.last_at >= $4
+         WHERE reject.sync = $1 AND reject.position >= $2 ORDER BY reject.position LIMIT $3",
+    )
+    .bind(sync)
+    .bind(stored(position)?)
+    .bind(ROWS_AT_ONCE as i64)
+    .bind(oldest_payload())
+    .fetch_all(pool)
+    .await
+    .map_err(failed(READING))?
+    .iter()
+    .map(|row| {
+        Ok(RejectRow {
+            position: loaded(row.get("position"))?,
+            reject: reject(row, Vec::new(), Value::Null, None)?,
+            sealed_key: Some(row.get("sealed")),
+            sealed_payload: row.get("payload"),
+        })
+    })
+    .collect()
 }
 
 /// The lines that the last run could not read, in its order.

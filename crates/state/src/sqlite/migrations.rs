@@ -8,7 +8,7 @@ use tapline_core::{Error, Result, codes};
 use super::failed;
 
 /// In order; the schema's version is the number of those applied. Never edit one that was released: append.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_server.sql")];
 
 /// Applies what is missing in one transaction. Fails with `STATE-002` where a newer version was here, and with
 /// `STATE-001` where the file is a database of something else.

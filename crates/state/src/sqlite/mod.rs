@@ -3,6 +3,7 @@
 //! Not here: the schema (`migrations/`), the locks (`lock`), how rejected rows are kept (`reject`).
 //! Called through [`StateStore`] alone.
 
+mod backend;
 mod lock;
 mod migrations;
 mod reject;
@@ -21,7 +22,7 @@ use tapline_core::{
 
 use self::lock::Locks;
 use self::reject_file::RejectFiles;
-use crate::record::{self, loaded, parsed, stored, unreadable, word};
+use crate::record::{self, day, loaded, parsed, stored, unreadable, word};
 use crate::seal::Sealer;
 
 /// How long a statement waits for another process that is writing.
@@ -64,14 +65,16 @@ impl SqliteStore {
             .map_err(|error| Error::new(codes::STATE_001, doing.clone()).because(error))?;
         let mut connection = pool.acquire().await.map_err(failed("opening the state"))?;
         migrations::migrate(&mut connection).await?;
-        drop(opening);
         let id = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'id'")
             .fetch_one(&mut *connection)
             .await
             .map_err(failed("opening the state"))?;
         drop(connection);
         let sealer = Sealer::new(path.with_extension("key"));
-        Ok(Self { id, pool, locks, sealer, reject_files: RejectFiles::new(path.with_file_name("rejects")) })
+        let store = Self { id, pool, locks, sealer, reject_files: RejectFiles::new(path.with_file_name("rejects")) };
+        store.settle_key().await?;
+        drop(opening);
+        Ok(store)
     }
 
     /// A transaction that has the right to write from its beginning, so that what it reads stays true until it commits.
@@ -271,14 +274,16 @@ impl StateStore for SqliteStore {
 async fn write_run(connection: &mut SqliteConnection, report: &RunReport) -> Result<()> {
     let body = serde_json::to_string(report).map_err(unreadable)?;
     sqlx::query(
-        "INSERT INTO runs (run, sync, generation, status, body) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (run) DO UPDATE SET status = excluded.status, body = excluded.body",
+        "INSERT INTO runs (run, sync, generation, status, body, day) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (run) DO UPDATE SET status = excluded.status, body = excluded.body,
+           day = coalesce(runs.day, excluded.day)",
     )
     .bind(&report.run)
     .bind(&report.sync)
     .bind(stored(report.generation)?)
     .bind(word(report.status)?)
     .bind(body)
+    .bind(day(report))
     .execute(connection)
     .await
     .map_err(failed("recording the run"))?;

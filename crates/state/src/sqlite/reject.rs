@@ -13,7 +13,10 @@ use tapline_core::{Reject, Result, SourceReject};
 use super::reject_file::RejectFiles;
 use super::{delete, failed};
 use crate::record::{loaded, parsed, stored, time, unreadable};
-use crate::reject::{SOURCE_REJECTS_KEPT, damaged, oldest_payload, open_key, open_payload, seal_keys, seal_payloads};
+use crate::reject::{
+    ROWS_AT_ONCE, RejectRow, SOURCE_REJECTS_KEPT, damaged, oldest_payload, open_key, open_payload, seal_keys,
+    seal_payloads,
+};
 use crate::seal::Sealer;
 
 /// More rejected rows than these lie in a file, which is written much faster than a table.
@@ -208,6 +211,86 @@ fn reject(row: &SqliteRow, encoded_key: Vec<u8>, key: Value) -> Result<Reject> {
         first_at: moment("first_at")?,
         last_at: moment("last_at")?,
     })
+}
+
+/// Some rejected rows of a sync from a position on.
+pub(super) async fn rows_from(
+    pool: &SqlitePool,
+    sealer: &Sealer,
+    files: &RejectFiles,
+    sync: &str,
+    position: u64,
+) -> Result<Vec<RejectRow>> {
+    match file_of(pool, sync).await? {
+        Some((_, rows)) if position >= rows => Ok(Vec::new()),
+        Some((name, _)) => {
+            let wanted = usize::try_from(position).map_err(|_| damaged())?;
+            let (first, frame) = files.frame(sealer, sync, &name, wanted).await?;
+            let mut payloads = sealed_payloads(pool, sync, first, frame.len()).await?;
+            let rows = frame.into_iter().zip(first..).filter(|(_, position)| *position >= wanted);
+            Ok(rows
+                .map(|(reject, position)| RejectRow {
+                    position: position as u64,
+                    reject,
+                    sealed_key: None,
+                    sealed_payload: payloads.remove(&position),
+                })
+                .collect())
+        }
+        None => table_rows_from(pool, sync, position).await,
+    }
+}
+
+async fn table_rows_from(pool: &SqlitePool, sync: &str, position: u64) -> Result<Vec<RejectRow>> {
+    let rows = sqlx::query(
+        "SELECT position, code, reason, attempts, first_at, last_at, sealed FROM rejects
+         WHERE sync = ? AND position >= ? ORDER BY position LIMIT ?",
+    )
+    .bind(sync)
+    .bind(stored(position)?)
+    .bind(ROWS_AT_ONCE as i64)
+    .fetch_all(pool)
+    .await
+    .map_err(failed("reading rejected rows"))?;
+    let first = usize::try_from(position).map_err(|_| damaged())?;
+    let mut payloads = sealed_payloads(pool, sync, first, ROWS_AT_ONCE).await?;
+    rows.iter()
+        .map(|row| {
+            let position = loaded(row.get("position"))?;
+            Ok(RejectRow {
+                position,
+                reject: reject(row, Vec::new(), Value::Null)?,
+                sealed_key: Some(row.get("sealed")),
+                sealed_payload: usize::try_from(position).ok().and_then(|position| payloads.remove(&position)),
+            })
+        })
+        .collect()
+}
+
+/// The sealed payloads of `rows` rows from a position on.
+async fn sealed_payloads(
+    pool: &SqlitePool,
+    sync: &str,
+    position: usize,
+    rows: usize,
+) -> Result<HashMap<usize, Vec<u8>>> {
+    sqlx::query(
+        "SELECT position, sealed FROM reject_payloads
+         WHERE sync = ? AND position >= ? AND position < ? AND last_at >= ?",
+    )
+    .bind(sync)
+    .bind(stored(position as u64)?)
+    .bind(stored((position + rows) as u64)?)
+    .bind(oldest_payload())
+    .fetch_all(pool)
+    .await
+    .map_err(failed("reading rejected rows"))?
+    .iter()
+    .map(|row| {
+        let position = usize::try_from(row.get::<i64, _>("position")).map_err(|_| damaged())?;
+        Ok((position, row.get("sealed")))
+    })
+    .collect()
 }
 
 /// The lines that the last run could not read, in its order.

@@ -5,7 +5,7 @@
 //! A file is a sequence of frames, each its length (4 bytes, little-endian) and that many sealed bytes: a JSON array of
 //! rejected rows. A frame is sealed for its place in its file, so that none can be moved or left out unseen.
 
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -89,6 +89,31 @@ impl RejectFiles {
             index += 1;
         }
         Ok(rejects)
+    }
+
+    /// Reads the frame of the file `name` in which the row at `position` lies, and the position of the frame's first row.
+    pub(super) async fn frame(
+        &self,
+        sealer: &Sealer,
+        sync: &str,
+        name: &str,
+        position: usize,
+    ) -> Result<(usize, Vec<Reject>)> {
+        let path = self.folder.join(sync).join(name);
+        let failed = |error: std::io::Error| failed("reading", &path, error);
+        let mut file = std::fs::File::open(&path).map_err(failed)?;
+        let index = position / FRAME_ROWS;
+        let mut length = [0; 4];
+        for _ in 0..index {
+            file.read_exact(&mut length).map_err(failed)?;
+            file.seek_relative(i64::from(u32::from_le_bytes(length))).map_err(failed)?;
+        }
+        file.read_exact(&mut length).map_err(failed)?;
+        let mut sealed = Vec::new();
+        file.take(u64::from(u32::from_le_bytes(length))).read_to_end(&mut sealed).map_err(failed)?;
+        let clear = sealer.open(&place(sync, name, index), &sealed).await?;
+        let frame: Vec<Stored> = serde_json::from_slice(&clear).map_err(unreadable)?;
+        Ok((index * FRAME_ROWS, frame.into_iter().map(Stored::into_reject).collect()))
     }
 
     /// Removes the files of a sync other than `kept`: those of earlier runs, and of runs that never committed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tapline_core::{Commit, StateStore, codes};
+use tapline_core::{Commit, Secret, ServerStore, StateStore, codes};
 
 use crate::suite::{self, Place};
 
@@ -57,6 +57,10 @@ async fn execute(url: &str, sql: &str) {
 impl Place for Database {
     async fn open(&self) -> Arc<dyn StateStore> {
         tapline_state::open(&self.url(), "/nowhere".as_ref()).await.unwrap()
+    }
+
+    async fn server(&self) -> Arc<dyn ServerStore> {
+        tapline_state::open_server(&self.url(), "/nowhere".as_ref()).await.unwrap()
     }
 
     async fn outlive_leases(&self) {
@@ -146,4 +150,58 @@ async fn a_server_that_is_not_there_is_named_without_its_password() {
     let error = tapline_state::open(&url, "/nowhere".as_ref()).await.err().unwrap();
     assert_eq!(error.code(), codes::STATE_001);
     assert!(!format!("{error:?} {}", error.full_message()).contains("hunter2"));
+}
+
+/// The environment variable that makes `reader` read: the URL of a store whose key was changed.
+const READ: &str = "TAPLINE_TEST_READ";
+const NEW_KEY: &str = "another key of high entropy";
+
+/// Not a test of its own: `another_key_takes_the_place_of_the_first` runs it in a process that has the new key.
+#[tokio::test]
+async fn reader() {
+    let Ok(url) = std::env::var(READ) else { return };
+    let store = tapline_state::open_server(&url, "/nowhere".as_ref()).await.unwrap();
+    crate::server::assert_sealed_is_readable(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_takes_the_place_of_the_first() {
+    if !has_key("another_key_takes_the_place_of_the_first") {
+        return;
+    }
+    let Some(database) = Database::create("rotated").await else { return };
+    crate::server::seal_something(&database.server().await).await;
+    let nowhere = "/nowhere".as_ref();
+    let error = tapline_state::rotate_key(&database.url(), nowhere, None).await.unwrap_err();
+    assert_eq!(error.code(), codes::CONF_007);
+    let key = Secret::from(NEW_KEY);
+    let rotated = tapline_state::rotate_key(&database.url(), nowhere, Some(&key)).await.unwrap();
+    assert_eq!((rotated.definitions, rotated.rejects), (1, 2));
+    let error = tapline_state::open(&database.url(), nowhere).await.err().unwrap();
+    assert_eq!(error.code(), codes::STATE_001, "the old key opens nothing");
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["postgres::reader", "--exact", "--nocapture"])
+        .env("TAPLINE_SECRET_KEY", NEW_KEY)
+        .env(READ, database.url())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+    database.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_waits_until_the_first_is_gone() {
+    if !has_key("a_second_server_waits_until_the_first_is_gone") {
+        return;
+    }
+    let Some(database) = Database::create("lead").await else { return };
+    let (one, two) = (database.server().await, database.server().await);
+    let lease = one.lead(Duration::ZERO).await.unwrap();
+    assert_eq!(two.lead(Duration::ZERO).await.unwrap_err().code(), codes::SYNC_003);
+    database.outlive_leases().await;
+    let taken = two.lead(Duration::from_secs(10)).await.unwrap();
+    let lost = tokio::time::timeout(Duration::from_secs(60), one.lost(&lease)).await.unwrap();
+    assert_eq!(lost.code(), codes::STATE_005);
+    two.release(&taken).await.unwrap();
+    database.end().await;
 }

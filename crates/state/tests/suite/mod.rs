@@ -2,6 +2,8 @@
 //! Not here: what only one kind of store has, such as files and their modes.
 //! Called with a `Place`: a way to open one and the same store any number of times.
 
+mod server;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +12,8 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tapline_core::config::Mode;
 use tapline_core::{
-    Commit, FileCounts, Lease, Reject, RowCounts, RunReport, RunStatus, SourceReject, SourceRowCounts, StateStore,
-    codes,
+    Commit, FileCounts, Lease, Reject, RowCounts, RunReport, RunStatus, ServerStore, SourceReject, SourceRowCounts,
+    StateStore, codes,
 };
 
 /// Where a store is; every call opens another handle of the same store.
@@ -19,6 +21,9 @@ use tapline_core::{
 pub trait Place: Sync {
     /// Opens the store; the first call makes it.
     async fn open(&self) -> Arc<dyn StateStore>;
+
+    /// Opens the store as a server does.
+    async fn server(&self) -> Arc<dyn ServerStore>;
 
     /// Lets so much time pass that the leases of handles that are gone are free.
     async fn outlive_leases(&self) {}
@@ -43,6 +48,7 @@ pub async fn run(place: &dyn Place) {
     runs_cut_off_are_marked_as_failed(place).await;
     reading_does_not_need_the_lease(place).await;
     concurrent_commits(place).await;
+    server::run(place).await;
 }
 
 async fn identity(place: &dyn Place) {

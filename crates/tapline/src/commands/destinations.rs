@@ -1,6 +1,6 @@
 //! `tapline destinations [KIND]`: the kinds of destinations, and the keys of each, made from the config structs.
 //! Not here: how a schema becomes a list of keys (`reference`).
-//! Called by the dispatcher in `commands`; its Markdown is the reference documentation.
+//! Called by the dispatcher in `commands`; its Markdown are the reference pages.
 
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub fn run(arguments: &Destinations) -> Result<Exit, Failure> {
             ReferenceFormat::Json => terminal::print_json(
                 &connectors.iter().map(|connector| summary(connector.as_ref())).collect::<Vec<_>>(),
             )?,
-            ReferenceFormat::Markdown => terminal::print(&page(&connectors))?,
+            ReferenceFormat::Markdown => terminal::print(&index(&connectors))?,
         }
         return Ok(Exit::Done);
     };
@@ -43,7 +43,7 @@ pub fn run(arguments: &Destinations) -> Result<Exit, Failure> {
             document["schema"] = schema(connector);
             terminal::print_json(&document)?;
         }
-        ReferenceFormat::Markdown => terminal::print(&section(connector))?,
+        ReferenceFormat::Markdown => terminal::print(&page(connector))?,
     }
     Ok(Exit::Done)
 }
@@ -59,6 +59,8 @@ fn summary(connector: &dyn ErasedConnector) -> Value {
     json!({
         "kind": connector.name(),
         "summary": connector.summary(),
+        "maturity": connector.maturity(),
+        "tested_against": connector.tested_against(),
         "exactly_once": can.transactional,
         "deletes": can.deletes,
         "full_refresh": can.full_refresh,
@@ -66,9 +68,15 @@ fn summary(connector: &dyn ErasedConnector) -> Value {
 }
 
 fn list(connectors: &[Box<dyn ErasedConnector>]) -> String {
-    let rows: Vec<Vec<String>> =
-        connectors.iter().map(|connector| vec![connector.name().to_owned(), connector.summary().to_owned()]).collect();
-    human::columns(&rows, &[])
+    let row = |connector: &Box<dyn ErasedConnector>| {
+        [connector.name(), connector.maturity().as_str(), connector.summary()].map(str::to_owned).to_vec()
+    };
+    human::columns(&connectors.iter().map(row).collect::<Vec<_>>(), &[])
+}
+
+/// How far a kind has come, in words.
+fn standing(connector: &dyn ErasedConnector) -> String {
+    format!("Maturity: {}. Tested against {}.", connector.maturity().as_str(), connector.tested_against())
 }
 
 /// What a kind can do, in words.
@@ -77,14 +85,20 @@ fn abilities(connector: &dyn ErasedConnector) -> String {
     let delivery = if can.transactional {
         "A run becomes visible in one step, and every row is delivered exactly once."
     } else {
-        "Rows are delivered at least once, by key."
+        "Rows are delivered at least once, by key: those on their way when a process is killed are sent again."
     };
     let yes_or_no = |ability| if ability { "yes" } else { "no" };
     format!("{delivery} Full refresh: {}. Deletes: {}.", yes_or_no(can.full_refresh), yes_or_no(can.deletes))
 }
 
 fn one(connector: &dyn ErasedConnector, paint: Paint) -> String {
-    let mut text = format!("{}: {}\n{}\n\n", paint.strong(connector.name()), connector.summary(), abilities(connector));
+    let mut text = format!(
+        "{}: {}\n{}\n{}\n\n",
+        paint.strong(connector.name()),
+        connector.summary(),
+        abilities(connector),
+        standing(connector)
+    );
     for key in reference::keys(&schema(connector)) {
         let default = match &key.default {
             _ if key.required => ", required".to_owned(),
@@ -103,21 +117,31 @@ fn one(connector: &dyn ErasedConnector, paint: Paint) -> String {
     text
 }
 
-const GENERATED: &str =
-    "<!-- Made by `tapline destinations --format markdown` from the config structs; do not edit. -->";
+const GENERATED: &str = "<!-- Made by `cargo xtask generate` from the config structs; do not edit. -->";
 
-/// The reference page of all kinds.
-fn page(connectors: &[Box<dyn ErasedConnector>]) -> String {
-    let mut text = format!("{GENERATED}\n\n# Destinations\n");
+/// The page that lists all kinds; `cargo xtask generate` reads its links.
+fn index(connectors: &[Box<dyn ErasedConnector>]) -> String {
+    let mut text = format!("{GENERATED}\n\n# Destinations\n\n| kind | what it is | maturity |\n|---|---|---|\n");
     for connector in connectors {
-        text.push('\n');
-        text.push_str(&section(connector.as_ref()));
+        let (name, summary, maturity) = (connector.name(), connector.summary(), connector.maturity().as_str());
+        text.push_str(&format!("| [{name}](destinations/{name}.md) | {summary} | {maturity} |\n"));
     }
+    text.push_str(
+        "\n`alpha`: it works where it was tried, and its settings may still change. `beta`: it keeps the whole \
+         [contract](../destination-spec.md) against the real thing. `stable`: it has proved itself in daily use.\n",
+    );
     text
 }
 
-fn section(connector: &dyn ErasedConnector) -> String {
-    let table = reference::markdown_table(&reference::keys(&schema(connector)));
-    let summary = connector.summary().trim_end_matches('.');
-    format!("## {}\n\n{summary}. {}\n\n{table}", connector.name(), abilities(connector))
+/// The reference page of one kind.
+fn page(connector: &dyn ErasedConnector) -> String {
+    let schema = schema(connector);
+    let description = schema["description"].as_str().unwrap_or_default().trim();
+    let table = reference::markdown_table(&reference::keys(&schema));
+    let name = connector.name();
+    format!(
+        "{GENERATED}\n\n# Destination `{name}`\n\n{description}\n\n{}\n\n{}\n\n## Settings\n\nBeside `type: {name}`:\n\n{table}",
+        abilities(connector),
+        standing(connector)
+    )
 }

@@ -3,12 +3,15 @@
 //! Called by `main`.
 
 mod adopt;
+mod apply;
 mod check;
 mod completions;
 mod demo;
 mod destinations;
 mod discover;
+mod erase;
 mod explain;
+mod export;
 mod functions;
 mod init;
 mod plan;
@@ -20,7 +23,10 @@ mod reset;
 mod retry;
 mod runs;
 mod schema;
+mod secret;
+mod serve;
 mod sync;
+mod token;
 mod validate;
 
 use std::path::PathBuf;
@@ -45,7 +51,15 @@ pub struct Context {
 /// Does what the user asked for. Commands that have something to put in order watch the interruption themselves; the
 /// others are dropped where they stand.
 pub async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
-    let orderly = matches!(command, Command::Plan(_) | Command::Sync(_) | Command::Retry(_) | Command::Demo(_));
+    let orderly = matches!(
+        command,
+        Command::Plan(_)
+            | Command::Sync(_)
+            | Command::Retry(_)
+            | Command::Demo(_)
+            | Command::Serve(_)
+            | Command::Secret(_)
+    );
     let work = Box::pin(dispatch(command, context));
     if orderly {
         return work.await;
@@ -74,7 +88,13 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Retry(arguments) => retry::run(&arguments, context).await,
         Command::Adopt(arguments) => adopt::run(&arguments, context).await,
         Command::Reset(arguments) => reset::run(&arguments, context).await,
-        Command::Schema(_) => schema::run(),
+        Command::Serve(arguments) => serve::run(&arguments, context).await,
+        Command::Export(arguments) => export::run(&arguments, context).await,
+        Command::Apply(arguments) => apply::run(&arguments, context).await,
+        Command::Token(arguments) => token::run(&arguments, context).await,
+        Command::Secret(arguments) => secret::run(&arguments, context).await,
+        Command::Erase(arguments) => erase::run(&arguments, context).await,
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Destinations(arguments) => destinations::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

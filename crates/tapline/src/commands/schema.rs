@@ -7,14 +7,19 @@ use tapline_core::config::project_schema;
 use tapline_core::{ErasedConnector, Error};
 use tapline_storage::S3SourceConfig;
 
+use crate::cli as arguments;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::terminal;
 
 /// Prints the schema, indented for reading and for Git.
-pub fn run() -> Result<Exit, Failure> {
-    let schema = serde_json::to_string_pretty(&schema())
-        .map_err(|error| Error::internal("the schema could not be written as JSON").because(error))?;
+pub fn run(arguments: &arguments::Schema) -> Result<Exit, Failure> {
+    let schema = if arguments.openapi {
+        serde_json::to_string_pretty(&tapline_server::openapi())
+    } else {
+        serde_json::to_string_pretty(&schema())
+    };
+    let schema = schema.map_err(|error| Error::internal("the schema could not be written as JSON").because(error))?;
     terminal::print_line(schema)?;
     Ok(Exit::Done)
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tapline_core::config::Mode;
-use tapline_core::{Error, ErrorReport, RunReport, RunStatus};
+use tapline_core::{Error, ErrorReport, RowCounts, RunReport, RunStatus};
 use tapline_engine::{RunOptions, SyncJob};
 
 use super::Context;
@@ -34,13 +34,14 @@ pub async fn run(arguments: &Sync, context: &Context) -> Result<Exit, Failure> {
     // Every job is put together before the first one runs: what is wrong in the project stops all of them.
     let jobs: Vec<SyncJob> = names.iter().map(|name| wiring.job(name, &state)).collect::<Result<_, _>>()?;
     let options = RunOptions {
+        id: None,
         full_refresh: arguments.full_refresh,
         replace_existing: arguments.replace_existing,
         allow_empty: arguments.allow_empty,
         limit: arguments.limit,
         lock_timeout: arguments.lock_timeout,
         plan: plan.map(|plan| plan.fingerprint),
-        only_rejects: false,
+        ..RunOptions::default()
     };
     let mut exit = Exit::Done;
     for job in &jobs {
@@ -156,7 +157,7 @@ fn line(report: &RunReport, paint: Paint) -> String {
         RunStatus::Unchanged => "nothing to do".to_owned(),
         RunStatus::Succeeded | RunStatus::Partial => human::sum(&report.rows),
         RunStatus::Stopped | RunStatus::Failed | RunStatus::Cancelled | RunStatus::Running => {
-            "nothing delivered".to_owned()
+            if report.rows == RowCounts::default() { "nothing delivered".to_owned() } else { human::sum(&report.rows) }
         }
     };
     format!("{}  {status}  {told}  {}", paint.strong(&report.sync), paint.faint(format_args!("({})", about.join(", "))))
@@ -164,7 +165,7 @@ fn line(report: &RunReport, paint: Paint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tapline_core::{FileCounts, RowCounts};
+    use tapline_core::FileCounts;
 
     use super::*;
 

@@ -131,6 +131,24 @@ pub async fn an_update_skips_a_key_that_is_absent(bench: &Bench) {
     assert_eq!(bench.select("id, v").await, texts(&[&["1", "changed"]]));
 }
 
+/// Two rows of one key, which a run does not send, leave one row, or the run fails and leaves what was there.
+pub async fn rows_of_one_key_are_never_two(bench: &Bench) {
+    for generation in [1, 2] {
+        let before = match bench.destination.holds_rows(&bench.stream).await.unwrap() {
+            Some(_) => bench.count().await,
+            None => 0,
+        };
+        let rows = two(&[1, 1, 2], &["a", "b", "c"]);
+        match bench.deliver(generation, INCREMENTAL, &["id"], vec![(Op::Upsert, rows)]).await {
+            Ok(_) => assert_eq!(bench.count().await, 2),
+            Err(_) => match bench.destination.holds_rows(&bench.stream).await.unwrap() {
+                Some(_) => assert_eq!(bench.count().await, before),
+                None => bench.execute("CREATE TABLE {t} (id bigint NOT NULL PRIMARY KEY, v text)").await,
+            },
+        }
+    }
+}
+
 /// A delete of an absent key is done already.
 pub async fn a_delete_removes_and_forgives(bench: &Bench) {
     bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1, 2], &["a", "b"]))]).await.unwrap();

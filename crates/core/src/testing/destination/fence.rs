@@ -59,6 +59,42 @@ pub async fn another_owner_fences_off(bench: &Bench) {
     assert_eq!(bench.marker().await.generation, 1);
 }
 
+/// Without its marker a run does not publish: it may have been taken over, or the stream restored.
+pub async fn a_marker_that_is_gone_fences_off(bench: &Bench) {
+    for generation in [1, 2] {
+        let schema = two(&[], &[]).schema();
+        let mut run = bench.open(bench.target(generation, INCREMENTAL, &["id"], schema)).await.unwrap();
+        run.write(Op::Upsert, two(&[1], &["a"])).await.unwrap();
+        bench.probe.execute(&format!("DELETE FROM {}", bench.beside("_tapline_receipts"))).await;
+        assert_eq!(error_code(run.publish().await), "DEST-007");
+        run.writer.abort().await.unwrap();
+        assert_eq!(bench.destination.marker(&bench.stream).await.unwrap(), None);
+        if generation == 1 {
+            bench.execute("CREATE TABLE {t} (id bigint NOT NULL PRIMARY KEY, v text)").await;
+        }
+        assert_eq!(bench.count().await, 0);
+    }
+}
+
+/// Sessions that end in the middle of a run make its attempt fail, with nothing done, and the next attempt finds its way.
+pub async fn a_lost_connection_costs_one_attempt(bench: &Bench) {
+    bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
+    let target = bench.target(2, INCREMENTAL, &["id"], two(&[], &[]).schema());
+    let mut lost = bench.open(target.clone()).await.unwrap();
+    lost.write(Op::Upsert, two(&[1, 2], &["lost", "lost"])).await.unwrap();
+    if !bench.probe.cut().await {
+        return lost.writer.abort().await.unwrap();
+    }
+    let error = lost.publish().await.unwrap_err();
+    assert_ne!(error.retry(), Retry::Never, "the attempt may be repeated: {error:?}");
+    lost.writer.abort().await.unwrap();
+    assert_eq!(bench.select("id, v").await, texts(&[&["1", "a"]]));
+    let mut run = bench.open(target).await.unwrap();
+    run.write(Op::Upsert, two(&[1, 2], &["changed", "b"])).await.unwrap();
+    run.publish().await.unwrap();
+    assert_eq!(bench.select("id, v").await, texts(&[&["1", "changed"], &["2", "b"]]));
+}
+
 /// The marker says who published what, how much of it, and into which table.
 pub async fn the_marker_tells_of_the_publication(bench: &Bench) {
     let batches = vec![(Op::Upsert, two(&[1], &["a"])), (Op::Upsert, two(&[2], &["b"]))];

@@ -27,6 +27,8 @@ macro_rules! destination_conformance {
             rows_of_many_batches_arrive
             nulls_and_unicode_are_kept
             nul_in_a_text_is_kept_or_rejected
+            over_long_values_are_kept_whole_or_rejected
+            what_is_no_number_is_kept_or_rejected
             every_type_is_taken
             a_composite_key_tells_rows_apart
             values_that_do_not_fit_are_rejected
@@ -38,6 +40,7 @@ macro_rules! destination_conformance {
             columns_that_are_not_mapped_keep_their_values
             a_strict_insert_rejects_a_key_that_is_there
             an_update_skips_a_key_that_is_absent
+            rows_of_one_key_are_never_two
             a_delete_removes_and_forgives
             deletes_come_before_updates_and_updates_before_inserts
             unique_values_change_places
@@ -56,6 +59,8 @@ macro_rules! destination_conformance {
             a_lower_generation_cannot_stamp
             a_later_generation_fences_off
             another_owner_fences_off
+            a_marker_that_is_gone_fences_off
+            a_lost_connection_costs_one_attempt
             the_marker_tells_of_the_publication
             the_marker_tells_what_was_removed
             a_run_repeats_a_lost_attempt

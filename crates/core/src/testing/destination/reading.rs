@@ -50,7 +50,7 @@ pub async fn every_type_is_read_back(bench: &Bench) {
     assert_same(&read(bench, rows.schema(), Some(one)).await, &rows.slice(0, 1));
 }
 
-/// The ends of every type's range, as far as they can be delivered.
+/// The ends of every type's range.
 pub async fn the_ends_of_ranges_are_read_back(bench: &Bench) {
     let mut columns: Vec<(&str, ArrayRef)> = vec![("id", Arc::new(Int64Array::from(vec![i64::MIN, 0, i64::MAX])))];
     macro_rules! add {
@@ -63,8 +63,8 @@ pub async fn the_ends_of_ranges_are_read_back(bench: &Bench) {
     add!("int32", Int32Array::from(vec![i32::MIN, 0, i32::MAX]));
     add!("uint32", UInt32Array::from(vec![0, 1, u32::MAX]));
     add!("uint64", UInt64Array::from(vec![0, 1, u64::MAX]));
-    add!("float32", Float32Array::from(vec![f32::MIN, f32::MIN_POSITIVE, f32::INFINITY]));
-    add!("float64", Float64Array::from(vec![f64::MIN, f64::MIN_POSITIVE, f64::NEG_INFINITY]));
+    add!("float32", Float32Array::from(vec![f32::MIN, f32::MIN_POSITIVE, f32::MAX]));
+    add!("float64", Float64Array::from(vec![f64::MIN, f64::MIN_POSITIVE, f64::MAX]));
     let most = 10_i128.pow(38) - 1;
     add!("decimal", Decimal128Array::from(vec![-most, 0, most]).with_precision_and_scale(38, 0).unwrap());
     add!("fractions", Decimal128Array::from(vec![-most, 1, most]).with_precision_and_scale(38, 19).unwrap());

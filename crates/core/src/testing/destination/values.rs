@@ -69,6 +69,41 @@ pub async fn nul_in_a_text_is_kept_or_rejected(bench: &Bench) {
     }
 }
 
+/// A value that is longer than its column is rejected, or kept to its last character: never cut.
+pub async fn over_long_values_are_kept_whole_or_rejected(bench: &Bench) {
+    bench.execute("CREATE TABLE {t} (id bigint NOT NULL PRIMARY KEY, short varchar(5), v text)").await;
+    let long = "𝄞".repeat(300_000);
+    let rows = batch(vec![
+        ("id", Arc::new(Int64Array::from(vec![1, 2, 3, 4])) as ArrayRef),
+        ("short", Arc::new(StringArray::from(vec!["12345", "123456", "12345 ", "a"]))),
+        ("v", Arc::new(StringArray::from(vec!["a", "b", "c", long.as_str()]))),
+    ]);
+    let delivered = bench.deliver(1, Refresh::Incremental, &["id"], vec![(Op::Upsert, rows)]).await.unwrap();
+    assert!(delivered.codes().iter().all(|(_, _, code)| *code == "ROW-001"), "{:?}", delivered.codes());
+    let rejected: Vec<u32> = delivered.outcomes.iter().map(|outcome| outcome.row.ordinal).collect();
+    assert!(!rejected.contains(&0), "the first row fits");
+    let all = [(1, "12345", "a"), (2, "123456", "b"), (3, "12345 ", "c"), (4, "a", long.as_str())];
+    let kept = all.iter().filter(|(id, _, _)| !rejected.contains(&(id - 1)));
+    let kept: Vec<Vec<Option<String>>> = kept
+        .map(|(id, short, v)| vec![Some(id.to_string()), Some((*short).to_owned()), Some((*v).to_owned())])
+        .collect();
+    assert!(bench.select("id, short, v").await == kept, "nothing is cut");
+}
+
+/// NaN and infinities are what they were, or their rows are rejected and the others are not.
+pub async fn what_is_no_number_is_kept_or_rejected(bench: &Bench) {
+    let rows = batch(vec![
+        ("id", Arc::new(Int64Array::from(vec![1, 2, 3, 4])) as ArrayRef),
+        ("v", Arc::new(Float64Array::from(vec![0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY]))),
+        ("w", Arc::new(Float32Array::from(vec![0.5, f32::NAN, f32::INFINITY, f32::NEG_INFINITY]))),
+    ]);
+    let delivered = bench.deliver(1, Refresh::Incremental, &["id"], vec![(Op::Upsert, rows.clone())]).await.unwrap();
+    let rejected: Vec<u32> = delivered.outcomes.iter().map(|outcome| outcome.row.ordinal).collect();
+    assert!(delivered.codes().iter().all(|(_, _, code)| *code == "ROW-001"), "{:?}", delivered.codes());
+    assert!(!rejected.contains(&0), "the first row holds numbers");
+    assert_eq!(bench.count().await, 4 - rejected.len() as u64);
+}
+
 /// Every type of a model has a column that takes it, with values and with NULL.
 pub async fn every_type_is_taken(bench: &Bench) {
     let rows = every_type();

@@ -1,0 +1,137 @@
+//! Which hosts settings from the API may name: none that hands a machine's own credentials to whoever asks from it.
+//! Not here: settings of the project file, whose author may read the machine's files anyway.
+//! Called when definitions are saved, and again before a connection is made, since names may mean something else by then.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde_json::Value;
+use tapline_core::codes;
+use url::{Host, Url};
+
+use crate::problem::Fault;
+
+/// Keys whose text is a host or an address without a scheme.
+const HOST_KEYS: [&str; 3] = ["host", "hostname", "server"];
+
+/// Looks for hosts that must not be reached.
+///
+/// # Errors
+/// The first of them, by its JSON pointer below `pointer`.
+pub async fn check(settings: &Value, pointer: &str) -> Result<(), Fault> {
+    let mut hosts = Vec::new();
+    collect(settings, pointer, &mut hosts);
+    for (pointer, host) in hosts {
+        if is_refused(&host).await {
+            return Err(Fault::new(pointer, codes::API_007, "this address may not be reached from here").hint(
+                "link-local addresses hand out the credentials of the machine that the server runs on; write the definition into the project file, or start the server with --allow-private-addresses",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn collect(value: &Value, pointer: &str, hosts: &mut Vec<(String, Host<String>)>) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                let below = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                match member {
+                    Value::String(text) => {
+                        hosts.extend(hosts_of(key, text).into_iter().map(|host| (below.clone(), host)))
+                    }
+                    other => collect(other, &below, hosts),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect(item, &format!("{pointer}/{index}"), hosts);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The hosts that a text names: of a URL, or of a key that is for hosts. Lists with commas name several.
+fn hosts_of(key: &str, text: &str) -> Vec<Host<String>> {
+    if let Some((_, rest)) = text.split_once("://") {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let servers = authority.rsplit_once('@').map_or(authority, |(_, servers)| servers);
+        return servers.split(',').filter_map(host).collect();
+    }
+    if HOST_KEYS.contains(&key) { text.split(',').filter_map(host).collect() } else { Vec::new() }
+}
+
+/// Reads a host as programs do: `0xA9FEA9FE` and `169.254.43518` are addresses too.
+fn host(server: &str) -> Option<Host<String>> {
+    let url = Url::parse(&format!("http://{}/", server.trim())).ok()?;
+    Some(match url.host()? {
+        Host::Domain(name) => Host::Domain(name.to_owned()),
+        Host::Ipv4(address) => Host::Ipv4(address),
+        Host::Ipv6(address) => Host::Ipv6(address),
+    })
+}
+
+async fn is_refused(host: &Host<String>) -> bool {
+    match host {
+        Host::Ipv4(address) => hands_out_credentials(IpAddr::V4(*address)),
+        Host::Ipv6(address) => hands_out_credentials(IpAddr::V6(*address)),
+        // A name that cannot be resolved is left to whoever connects to say so.
+        Host::Domain(name) => match tokio::net::lookup_host((name.as_str(), 0)).await {
+            Ok(mut addresses) => addresses.any(|address| hands_out_credentials(address.ip())),
+            Err(_) => false,
+        },
+    }
+}
+
+/// Link-local addresses, and the ones beside them that clouds use for the same.
+fn hands_out_credentials(address: IpAddr) -> bool {
+    const ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+    const ORACLE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 192);
+    const AMAZON: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    match address {
+        IpAddr::V4(address) => address.is_link_local() || address == ALIBABA || address == ORACLE,
+        IpAddr::V6(address) => match address.to_ipv4_mapped().or_else(|| address.to_ipv4()) {
+            Some(inner) if !address.is_loopback() => hands_out_credentials(IpAddr::V4(inner)),
+            _ => address.is_unicast_link_local() || address == AMAZON,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn addresses_of_metadata_are_found_however_they_are_written() {
+        for settings in [
+            json!({ "endpoint": "http://169.254.169.254/latest" }),
+            json!({ "endpoint": "http://2852039166" }),
+            json!({ "endpoint": "http://0xA9FEA9FE:80" }),
+            json!({ "auth": { "sts_endpoint": "https://[fd00:ec2::254]" } }),
+            json!({ "endpoint": "http://[::ffff:169.254.169.254]:80/" }),
+            json!({ "endpoint": "http://[fe80::1]" }),
+            json!({ "url": "postgres://user:p@169.254.169.254:5432/db" }),
+            json!({ "url": "postgres://localhost,169.254.169.254/db" }),
+            json!({ "host": "169.254.1.1" }),
+            json!({ "list": [{ "url": "https://user@100.100.100.200/" }] }),
+        ] {
+            let fault = check(&settings, "/settings").await.expect_err(&settings.to_string());
+            assert!(fault.pointer.starts_with("/settings/"), "{fault:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_else_may_be_reached() {
+        for settings in [
+            json!({ "endpoint": "http://127.0.0.1:9000", "bucket": "169.254.169.254" }),
+            json!({ "url": "postgres://u@10.0.0.1/db" }),
+            json!({ "host": "[::1]" }),
+            json!({ "endpoint": "https://[2001:db8::1]/" }),
+        ] {
+            assert_eq!(check(&settings, "").await, Ok(()));
+        }
+    }
+}

@@ -1,0 +1,2 @@
+export { DestinationList } from './DestinationList';
+export { DestinationPage, NewDestination } from './DestinationEditor';

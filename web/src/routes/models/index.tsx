@@ -1,0 +1,2 @@
+export { ModelList } from './ModelList';
+export { ModelPage, NewModel } from './ModelEditor';
