@@ -22,7 +22,7 @@ use super::local;
 const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Rows of a row group at most.
 const ROW_GROUP_ROWS: usize = 1 << 20;
-/// Rows between two looks at the size of a Parquet file.
+/// Rows between two looks at the size of a Parquet file at most.
 const ROWS_AT_ONCE: usize = 1_024;
 /// Bytes that go into a compressor before it has to show what has become of them.
 const FLUSH_BYTES: u64 = 1 << 20;
@@ -102,7 +102,13 @@ impl Parts {
     }
 
     fn write_parquet(&mut self, rows: &RecordBatch) -> Result<()> {
-        let step = if self.style.limit.is_some() { ROWS_AT_ONCE } else { rows.num_rows().max(1) };
+        let step = match self.style.limit {
+            Some(limit) => {
+                let row = (rows.get_array_memory_size() / rows.num_rows().max(1)).max(1);
+                usize::try_from(limit / 16).unwrap_or(usize::MAX).div_euclid(row).clamp(1, ROWS_AT_ONCE)
+            }
+            None => rows.num_rows().max(1),
+        };
         for start in (0..rows.num_rows()).step_by(step) {
             let slice = rows.slice(start, step.min(rows.num_rows() - start));
             let limit = self.style.limit;
