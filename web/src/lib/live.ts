@@ -83,7 +83,7 @@ function rateOf(samples: Live['samples']): Live['rate'] {
 export type StageState = 'waiting' | 'now' | 'done' | 'stopped';
 
 /** How far each stage of the picture is: read, compare, stage, publish. */
-export function stages(phase: RunPhase | null, run: Pick<Run, 'status' | 'rows'>): StageState[] {
+export function stages(phase: RunPhase | null, run: Pick<Run, 'status' | 'rows' | 'bytes_read'>): StageState[] {
   if (run.status === 'unchanged') return ['done', 'done', 'done', 'done'];
   if (run.status === 'succeeded' || run.status === 'partial') return ['done', 'done', 'done', 'done'];
   const reached: Record<RunPhase, StageState[]> = {
@@ -96,5 +96,8 @@ export function stages(phase: RunPhase | null, run: Pick<Run, 'status' | 'rows'>
   };
   const states = phase ? reached[phase] : reached.recover;
   if (run.status === 'running') return states;
-  return states.map((state) => (state === 'done' ? 'done' : 'stopped'));
+  // What ended before its end: the first stage without a count is where.
+  const finished = [run.bytes_read > 0, run.rows.read > 0, false, false];
+  const end = finished.indexOf(false);
+  return finished.map((_, index) => (index < end ? 'done' : index === end ? 'stopped' : 'waiting'));
 }

@@ -1,6 +1,6 @@
 // What changed between two versions of a model's SQL. Loaded on demand.
 
-import { PostgreSQL, sql } from '@codemirror/lang-sql';
+import { sql, StandardSQL } from '@codemirror/lang-sql';
 import { unifiedMergeView } from '@codemirror/merge';
 import { EditorState } from '@codemirror/state';
 import { EditorView, lineNumbers } from '@codemirror/view';
@@ -19,7 +19,7 @@ export default function SqlDiff({ before, after, label }: { before: string; afte
         extensions: [
           EditorView.cspNonce.of(cspNonce),
           lineNumbers(),
-          sql({ dialect: PostgreSQL }),
+          sql({ dialect: StandardSQL }),
           EditorState.readOnly.of(true),
           EditorView.contentAttributes.of({ 'aria-label': label }),
           EditorView.lineWrapping,

@@ -3,7 +3,7 @@
 
 import { autocompletion, closeBrackets, type CompletionContext, type CompletionResult } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
-import { PostgreSQL, sql } from '@codemirror/lang-sql';
+import { sql, StandardSQL } from '@codemirror/lang-sql';
 import { bracketMatching, indentOnInput } from '@codemirror/language';
 import { lintGutter, setDiagnostics } from '@codemirror/lint';
 import { Compartment, EditorState, Prec } from '@codemirror/state';
@@ -80,7 +80,7 @@ export default function SqlEditor(props: SqlEditorProps) {
 
   useEffect(() => {
     if (!frame.current) return;
-    const language = PostgreSQL;
+    const language = StandardSQL;
     const editor = new EditorView({
       parent: frame.current,
       state: EditorState.create({

@@ -141,8 +141,6 @@ function AlertForm({ form, setForm, submit }: AlertFormProps) {
   const syncs = useQuery(syncsQuery).data ?? [];
   const { channel } = form;
   const change = (changed: Record<string, unknown>) => setForm({ ...form, channel: { ...channel, ...changed } });
-  const text = (key: string) => (typeof channel[key] === 'string' ? channel[key] : '');
-  const secret = (key: string) => (typeof channel[key] === 'object' && channel[key] !== null ? null : text(key));
   const all = form.syncs.includes('*');
   return (
     <FormWindow
@@ -183,15 +181,49 @@ function AlertForm({ form, setForm, submit }: AlertFormProps) {
       {!all && <MultiSelect label="Syncs" searchable data={syncs.map((sync) => sync.name)} value={form.syncs} onChange={(chosen) => setForm({ ...form, syncs: chosen })} />}
       <Select label="By" data={channels} value={channel.type} onChange={(type) => setForm({ ...form, channel: { type: (type ?? 'webhook') as Alert['channel']['type'] } })} />
       {channel.type === 'email' ? (
-        <TagsInput label="To" description="Addresses; Enter after each." value={Array.isArray(channel.to) ? channel.to.map(String) : []} onChange={(to) => change({ to })} />
+        <EmailFields channel={channel} change={change} />
       ) : (
         <SecretInput
           label="URL"
           description={channel.type === 'slack' ? 'Of an incoming webhook.' : 'A POST with JSON goes there.'}
-          value={secret('url')}
+          value={secretOf(channel.url)}
           onChange={(url) => change({ url: url ?? { secret: true } })}
         />
       )}
     </FormWindow>
   );
+}
+
+interface EmailFieldsProps {
+  channel: Alert['channel'];
+  change: (changed: Record<string, unknown>) => void;
+}
+
+const encryptions = [
+  { value: 'starttls', label: 'STARTTLS' },
+  { value: 'tls', label: 'TLS from the start' },
+  { value: 'none', label: 'none' },
+];
+
+function EmailFields({ channel, change }: EmailFieldsProps) {
+  return (
+    <>
+      <TagsInput label="To" description="Addresses; Enter after each." value={Array.isArray(channel.to) ? channel.to.map(String) : []} onChange={(to) => change({ to })} />
+      <TextInput label="From" placeholder="Tapline <tapline@example.com>" required withAsterisk={false} value={textOf(channel.from)} onChange={(event) => change({ from: event.currentTarget.value })} />
+      <TextInput label="SMTP server" placeholder="smtp.example.com" required withAsterisk={false} value={textOf(channel.host)} onChange={(event) => change({ host: event.currentTarget.value })} />
+      <NumberInput label="Port" description="Without it the usual one of the encryption." min={1} max={65535} value={typeof channel.port === 'number' ? channel.port : ''} onChange={(port) => change({ port: typeof port === 'number' ? port : undefined })} />
+      <Select label="Encryption" data={encryptions} value={textOf(channel.encryption) || 'starttls'} onChange={(encryption) => change({ encryption: encryption ?? 'starttls' })} />
+      <TextInput label="User" description="Empty where the server asks for none." value={textOf(channel.user)} onChange={(event) => change({ user: event.currentTarget.value || undefined })} />
+      <SecretInput label="Password" value={secretOf(channel.password)} onChange={(password) => change({ password: password === null ? { secret: true } : password || undefined })} />
+    </>
+  );
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** A secret that the server keeps is `null`. */
+function secretOf(value: unknown): string | null {
+  return typeof value === 'object' && value !== null ? null : textOf(value);
 }

@@ -17,7 +17,6 @@ import { DataTable, type ColumnOf } from '../../parts/DataTable';
 import { Icon } from '../../parts/Icon';
 import { Empty, ProblemNote, ReportNote } from '../../parts/Note';
 import { Facts, Page, Section } from '../../parts/Page';
-import { Sparkline } from '../../parts/Sparkline';
 import { State } from '../../parts/State';
 import { Time } from '../../parts/Time';
 import { tell } from '../../parts/toast';
@@ -126,7 +125,6 @@ export function SyncPage() {
           ['Mode', sync.settings.mode === 'incremental' ? 'incremental' : 'full refresh'],
           ['Schedule', sync.paused ? `${sync.schedule}, paused` : sync.schedule],
           ['Next run', <Time key="next" at={sync.paused ? null : sync.next_run} none={sync.paused ? 'paused' : 'by hand'} />],
-          ['Trend', <Sparkline key="trend" trend={sync.trend} />],
         ]}
       />
       {last?.error && <ReportNote report={last.error} tone={last.status === 'stopped' ? 'warn' : 'bad'} />}
