@@ -70,7 +70,7 @@ impl Binder<'_> {
 
     /// The values of the outer columns under names of their own.
     fn copy(&self, domain: &Domain) -> Result<(LogicalPlan, Vec<Column>)> {
-        let named = domain.outer.iter().map(|column| (Expr::Column(column.clone()), self.unique("outer")));
+        let named = domain.outer.iter().map(|column| (Expr::Column(column.clone()), self.unique("tapline_outer")));
         let (exprs, keys): (Vec<_>, Vec<_>) =
             named.map(|(expr, name)| (expr.alias(&name), Column::new_unqualified(name))).unzip();
         Ok((LogicalPlanBuilder::from(domain.values.clone()).project(exprs)?.build()?, keys))
@@ -186,7 +186,7 @@ impl Binder<'_> {
             let aggregates = preserved(aggr_expr, &names, replace)?;
             return Ok((LogicalPlanBuilder::from(input).aggregate(groups, aggregates)?.build()?, keys));
         }
-        let present = self.unique("present");
+        let present = self.unique("tapline_present");
         let all: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
         let marked = LogicalPlanBuilder::from(input).project(all.into_iter().chain([lit(true).alias(&present)]))?;
         let (values, outer) = self.copy(domain)?;
@@ -226,7 +226,7 @@ impl Binder<'_> {
                 };
                 let (input, keys) = self.pushed(plan, domain)?;
                 let order = sorted(order, &domain.outer, &keys)?;
-                let number = self.unique("number");
+                let number = self.unique("tapline_number");
                 let row = row_number().partition_by(columns(&keys).collect()).order_by(order).build()?.alias(&number);
                 let plan = LogicalPlanBuilder::from(input).window([row])?.build()?;
                 Ok((plan, keys, Column::new_unqualified(number)))
@@ -264,7 +264,7 @@ impl Binder<'_> {
     }
 
     fn united(&self, union: Union, domain: &Domain) -> Result<(LogicalPlan, Vec<Column>)> {
-        let names: Vec<String> = domain.outer.iter().map(|_| self.unique("outer")).collect();
+        let names: Vec<String> = domain.outer.iter().map(|_| self.unique("tapline_outer")).collect();
         let mut united: Option<LogicalPlanBuilder> = None;
         for input in union.inputs {
             let own: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();

@@ -24,6 +24,8 @@ use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlT
 use datafusion::sql::sqlparser::ast::{self, ObjectNamePart, Statement, TableFactor};
 use parking_lot::Mutex;
 
+use super::planned;
+
 /// Plans that statements name in FROM.
 #[derive(Debug, Default)]
 struct Relations(Mutex<HashMap<String, LogicalPlan>>);
@@ -34,7 +36,8 @@ impl RelationPlanner for Relations {
             && let [ObjectNamePart::Identifier(name)] = name.0.as_slice()
             && let Some(plan) = self.0.lock().get(&name.value)
         {
-            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan.clone(), alias.clone()))));
+            let leaf = planned::leaf(&name.value, plan);
+            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(leaf, alias.clone()))));
         }
         Ok(RelationPlanning::Original(Box::new(relation)))
     }
@@ -90,14 +93,12 @@ impl<'a> Engine<'a> {
         }
         let statement = Statement::Query(Box::new(query));
         let plan = self.planner().sql_statement_to_plan_with_context(statement, &mut context)?;
-        narrow_literals(plan)
+        planned::opened(narrow_literals(plan)?, &|name| self.registered(name))
     }
 
     /// Plans an expression over a relation's columns.
     pub(super) fn expr(&self, expr: ast::Expr, schema: &DFSchema) -> Result<Expr> {
-        let expr = self.planner().sql_to_expr(expr, schema, &mut PlannerContext::new())?;
-        let expr = expr.transform_up(|expr| adapted(expr, schema))?;
-        expr.data.transform_up(narrow).map(|narrowed| narrowed.data)
+        self.expr_within(expr, schema, None)
     }
 
     /// As [`expr`](Self::expr), for an expression that may use columns of queries around.
@@ -107,8 +108,8 @@ impl<'a> Engine<'a> {
             context.append_outer_query_schema(Arc::new(outer.clone()));
         }
         let expr = self.planner().sql_to_expr(expr, schema, &mut context)?;
-        let expr = expr.transform_up(|expr| adapted(expr, schema))?;
-        expr.data.transform_up(narrow).map(|narrowed| narrowed.data)
+        let expr = expr.transform_up(|expr| adapted(expr, schema))?.data.transform_up(narrow)?.data;
+        planned::opened_expr(expr, &|name| self.registered(name)).map(|opened| opened.data)
     }
 
     /// The field that an expression over a relation's columns gives.

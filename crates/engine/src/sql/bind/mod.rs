@@ -24,6 +24,7 @@ mod limit;
 mod naming;
 mod operators;
 mod pivot;
+mod planned;
 mod positions;
 mod quantified;
 mod query;

@@ -70,7 +70,7 @@ impl Binder<'_> {
                 None => None,
             },
             LogicalPlan::Sort(sort) => {
-                let name = self.unique("position");
+                let name = self.unique("tapline_position");
                 let row = row_number().order_by(sort.expr.clone()).build()?.alias(&name);
                 let input = LogicalPlanBuilder::from(Arc::clone(&sort.input)).window([row])?.build()?;
                 let plan = LogicalPlan::Sort(Sort { input: Arc::new(input), ..sort.clone() });

@@ -104,7 +104,7 @@ impl Joined<'_, '_> {
             return exec_err!("a query without columns");
         };
         let freed = self.binder.freed(query, &self.plan)?;
-        let name = self.binder.unique("value");
+        let name = self.binder.unique("tapline_value");
         let keys: Vec<Expr> = freed.keys.iter().cloned().map(Expr::Column).collect();
         let builder = LogicalPlanBuilder::from(freed.plan.clone());
         let builder = if single {
@@ -122,14 +122,14 @@ impl Joined<'_, '_> {
         let first = query.schema().columns().into_iter().next();
         let freed = self.binder.freed(query, &self.plan)?;
         let mut conditions = freed.conditions();
-        let name = self.binder.unique("mark");
+        let name = self.binder.unique("tapline_mark");
         let mut exprs: Vec<Expr> = freed.keys.iter().cloned().map(Expr::Column).collect();
         if let (Some(value), Some(first)) = (value, &first) {
-            let member = self.binder.unique("member");
+            let member = self.binder.unique("tapline_member");
             conditions.push(value.clone().eq(Expr::Column(Column::new(Some(name.as_str()), member.as_str()))));
             exprs.push(Expr::Column(first.clone()).alias(member));
         } else if exprs.is_empty() {
-            exprs.push(lit(true).alias(self.binder.unique("member")));
+            exprs.push(lit(true).alias(self.binder.unique("tapline_member")));
         }
         let mut keys = freed.keys.iter();
         // The keys are found below the name that the marked side gets.
@@ -141,7 +141,7 @@ impl Joined<'_, '_> {
         let right = LogicalPlanBuilder::from(freed.plan).project(exprs)?.alias(name.as_str())?.build()?;
         self.join(right, JoinType::LeftMark, conditions)?;
         let mark = Column::new(Some(name.as_str()), "mark");
-        let unique = self.binder.unique("marked");
+        let unique = self.binder.unique("tapline_marked");
         // A second mark beside this one would have the same name to those who look by name alone.
         let columns = self.plan.schema().columns().into_iter().map(|column| match column == mark {
             true => Expr::Column(column).alias(&unique),
@@ -159,7 +159,7 @@ impl Joined<'_, '_> {
         };
         let mark = self.marked(query.clone(), Some(&within.expr))?;
         let freed = self.binder.freed(query.clone(), &self.plan)?;
-        let (all, valid) = (self.binder.unique("all"), self.binder.unique("valid"));
+        let (all, valid) = (self.binder.unique("tapline_all"), self.binder.unique("tapline_valid"));
         let keys: Vec<Expr> = freed.keys.iter().cloned().map(Expr::Column).collect();
         let counts = [
             count_udaf().call(vec![lit(1_i64)]).alias(&all),
