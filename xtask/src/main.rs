@@ -7,6 +7,7 @@
 
 mod bench;
 mod command;
+mod conformance;
 mod generate;
 mod new_destination;
 mod schemathesis;
@@ -21,6 +22,7 @@ const USAGE: &str = "\
 cargo xtask test [--fast] [-- ARGS]    start services, check format, walls and lints, run all tests
                                        (--fast: no lints, no generated files; ARGS go to nextest)
 cargo xtask bench [NAME]               build for release and run bench/NAME; without NAME list them
+cargo xtask conformance                compare the answers to the conformance queries with DuckDB's
 cargo xtask generate [--check]         write schemas and reference pages, or compare them with what is there
 cargo xtask new-destination NAME       make the folder and the tests of a new kind of destination
 cargo xtask fuzz [ARGS]                let schemathesis send the server requests of all kinds
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["test", rest @ ..] => test::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
+        ["conformance"] => conformance::run(),
         ["generate"] => generate::run(false),
         ["generate", "--check"] => generate::run(true),
         ["new-destination", name] => new_destination::run(name),

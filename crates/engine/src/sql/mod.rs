@@ -10,7 +10,10 @@ pub(crate) mod csv_scan;
 pub(crate) mod errors;
 pub(crate) mod execute;
 pub(crate) mod files;
+mod footers;
 mod functions;
+#[cfg(test)]
+mod fuzz;
 mod geometry;
 mod guard;
 mod hidden;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, ListArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use datafusion::catalog::Session as CatalogSession;
 use datafusion::config::TableParquetOptions;
@@ -26,6 +26,7 @@ use tapline_core::{Error, Result, codes};
 
 use super::errors::{carry, from_datafusion};
 use super::files::{TableFile, TableFiles};
+use super::footers::Footer;
 use super::geometry;
 use super::guard::{damaged, guarded};
 use super::variant;
@@ -192,22 +193,7 @@ pub(crate) async fn columns(
     state: &dyn CatalogSession,
 ) -> Result<Vec<FileColumn>> {
     check_footer(files, file).await?;
-    let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-    let footer = DFParquetMetadata::new(files.store.as_ref(), &file.meta)
-        .with_metadata_size_hint(Some(FOOTER_HINT))
-        .with_file_metadata_cache(Some(cache))
-        .with_page_index_policy(Some(PageIndexPolicy::Skip))
-        .with_coerce_int96(Some(TimeUnit::Microsecond));
-    let read = guarded(async {
-        let metadata = footer.fetch_metadata().await?;
-        let schema = footer.fetch_schema().await?;
-        Ok::<_, DataFusionError>((metadata, schema))
-    });
-    let (metadata, schema) = match read.await {
-        Some(Ok(read)) => read,
-        Some(Err(error)) => return Err(footer_error(&error, file)),
-        None => return Err(not_parquet(file, "its footer cannot be decoded")),
-    };
+    let (metadata, schema) = fetched(files, file, state).await?;
     require_modest_values(&metadata, file)?;
     let types = metadata.file_metadata().schema_descr().root_schema().get_fields();
     // A group without members holds nothing that could be read.
@@ -257,6 +243,39 @@ fn exact_as_double(field: &FieldRef, metadata: &ParquetMetaData) -> bool {
             _ => column.num_values() == 0,
         })
     })
+}
+
+/// A file's footer with what it says.
+///
+/// # Errors
+/// `FILE-001` where it is no Parquet file.
+pub(crate) async fn footer(files: &TableFiles, file: &TableFile, state: &dyn CatalogSession) -> Result<Footer> {
+    let length = check_footer(files, file).await?;
+    let (metadata, _) = fetched(files, file, state).await?;
+    Ok(Footer { file: file.url.clone(), bytes: file.meta.size, length, metadata })
+}
+
+async fn fetched(
+    files: &TableFiles,
+    file: &TableFile,
+    state: &dyn CatalogSession,
+) -> Result<(Arc<ParquetMetaData>, SchemaRef)> {
+    let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+    let footer = DFParquetMetadata::new(files.store.as_ref(), &file.meta)
+        .with_metadata_size_hint(Some(FOOTER_HINT))
+        .with_file_metadata_cache(Some(cache))
+        .with_page_index_policy(Some(PageIndexPolicy::Skip))
+        .with_coerce_int96(Some(TimeUnit::Microsecond));
+    let read = guarded(async {
+        let metadata = footer.fetch_metadata().await?;
+        let schema = footer.fetch_schema().await?;
+        Ok::<_, DataFusionError>((metadata, schema))
+    });
+    match read.await {
+        Some(Ok((metadata, schema))) => Ok((metadata, Arc::new(schema))),
+        Some(Err(error)) => Err(footer_error(&error, file)),
+        None => Err(not_parquet(file, "its footer cannot be decoded")),
+    }
 }
 
 /// What the type in the file says beyond Arrow's.
@@ -338,8 +357,8 @@ fn require_modest_values(metadata: &ParquetMetaData, file: &TableFile) -> Result
 }
 
 /// Makes sure that a file ends as a Parquet file does, with a footer that fits into it, since the reader of footers
-/// trusts its length. See <https://parquet.apache.org/docs/file-format/>.
-async fn check_footer(files: &TableFiles, file: &TableFile) -> Result<()> {
+/// trusts its length, which is given back. See <https://parquet.apache.org/docs/file-format/>.
+async fn check_footer(files: &TableFiles, file: &TableFile) -> Result<u64> {
     const TAIL: u64 = 8;
     let size = file.meta.size;
     if size < TAIL + 4 {
@@ -354,7 +373,11 @@ async fn check_footer(files: &TableFiles, file: &TableFile) -> Result<()> {
     match end.last_chunk() {
         Some([a, b, c, d, b'P', b'A', b'R', b'1']) => {
             let length = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
-            if length + TAIL + 4 > size { Err(not_parquet(file, "its footer is longer than the file")) } else { Ok(()) }
+            if length + TAIL + 4 > size {
+                Err(not_parquet(file, "its footer is longer than the file"))
+            } else {
+                Ok(length)
+            }
         }
         Some([.., b'P', b'A', b'R', b'E']) => Err(not_parquet(file, "it is encrypted")),
         _ => Err(not_parquet(file, "it does not end in PAR1")),

@@ -211,10 +211,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::sql::references::Wanted;
 
     fn read(reader: FileFormat, options: Json) -> Result<(ReaderOptions, Map<String, Json>)> {
         let Json::Object(options) = options else { panic!("no object") };
-        ReaderOptions::read(&Reference { patterns: Vec::new(), reader: Some(reader), options, sniff: false })
+        ReaderOptions::read(&Reference { patterns: Vec::new(), reader: Some(reader), options, wanted: Wanted::Rows })
     }
 
     #[test]

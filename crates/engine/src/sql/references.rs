@@ -12,6 +12,8 @@ use serde_json::{Map, Value as Json};
 use tapline_core::{Error, Result, codes};
 use tapline_storage::FileFormat;
 
+use super::footers::Footers;
+
 /// A table made of files, as the SQL names it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reference {
@@ -21,8 +23,19 @@ pub struct Reference {
     pub reader: Option<FileFormat>,
     /// The reader function's other arguments by name.
     pub options: Map<String, Json>,
-    /// Not the rows are wanted but what is detected in the file: `sniff_csv`.
-    pub sniff: bool,
+    /// What is wanted of the files.
+    pub wanted: Wanted,
+}
+
+/// What a statement wants of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Their rows.
+    Rows,
+    /// What is detected in the first of them: `sniff_csv`.
+    Dialect,
+    /// What the footers of Parquet files say.
+    Footers(Footers),
 }
 
 /// Finds every file reference in a statement and puts a table name in its place: `name_of(reference)`.
@@ -83,13 +96,13 @@ fn reference(factor: &TableFactor) -> Result<Option<Reference>> {
             patterns: vec![identifier.value.clone()],
             reader: None,
             options: Map::new(),
-            sniff: false,
+            wanted: Wanted::Rows,
         }));
     };
     let function = identifier.value.to_ascii_lowercase();
     let Some(format) = reader_format(&function) else {
         return match function.as_str() {
-            "read_text" | "read_blob" | "glob" | "parquet_metadata" | "parquet_schema" => Err(Error::new(
+            "read_text" | "read_blob" | "glob" => Err(Error::new(
                 codes::SQL_013,
                 format!("{function}() is not available: a model reads tables from CSV and Parquet files"),
             )
@@ -119,14 +132,19 @@ fn reference(factor: &TableFactor) -> Result<Option<Reference>> {
     let patterns = patterns.ok_or_else(|| {
         Error::new(codes::SQL_005, format!("{function}() needs a file: {function}('s3://bucket/key')"))
     })?;
-    let sniff = function == "sniff_csv";
-    Ok(Some(Reference { patterns, reader: Some(format), options, sniff }))
+    let wanted = match Footers::of_function(&function) {
+        Some(footers) => Wanted::Footers(footers),
+        None if function == "sniff_csv" => Wanted::Dialect,
+        None => Wanted::Rows,
+    };
+    Ok(Some(Reference { patterns, reader: Some(format), options, wanted }))
 }
 
 fn reader_format(function: &str) -> Option<FileFormat> {
     match function {
         "read_csv" | "read_csv_auto" | "sniff_csv" => Some(FileFormat::Csv),
         "read_parquet" | "parquet_scan" => Some(FileFormat::Parquet),
+        function if Footers::of_function(function).is_some() => Some(FileFormat::Parquet),
         "read_json" | "read_json_auto" | "read_ndjson" | "read_ndjson_auto" | "read_ndjson_objects" => {
             Some(FileFormat::Ndjson)
         }
@@ -268,7 +286,7 @@ mod tests {
             serde_json::json!({"columns": {"b": "INT", "a": "VARCHAR"}})
         );
         let (found, _) = references("FROM sniff_csv('a.csv')");
-        assert!(found[0].sniff);
+        assert_eq!(found[0].wanted, Wanted::Dialect);
     }
 
     #[test]

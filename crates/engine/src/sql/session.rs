@@ -14,10 +14,10 @@ use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -34,7 +34,7 @@ use super::errors::{Widened, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, partition_fields, pin_manifest, resolve};
 use super::plan::{self, is_ordered, scanned_rows, scans_of};
 use super::reader_options::{ReaderOptions, common_arguments};
-use super::references::{Reference, replace_references};
+use super::references::{Reference, Wanted, replace_references};
 use super::table::{Description, FileTable, Known, TableKind};
 use super::{functions, hidden, parse, prune, semantics};
 
@@ -129,10 +129,10 @@ impl Session {
         let context = self.context();
         let counters = Arc::new(ScanCounters::default());
         let mut tables = Vec::with_capacity(references.len());
-        let mut sniffed = Vec::new();
+        let mut described = Vec::new();
         for (index, (reference, files)) in references.iter().zip(listed).enumerate() {
-            if reference.sniff {
-                sniffed.push((table_name(index), self.sniff(reference, &files).await?));
+            if reference.wanted != Wanted::Rows {
+                described.push((table_name(index), self.about(reference, &files, &context.state()).await?));
                 continue;
             }
             let key = key_of(reference);
@@ -151,8 +151,11 @@ impl Session {
             .enumerate()
             .map(|(index, reference)| (table_name(index), reference.patterns.join(", ")))
             .collect();
-        let providers: Vec<(String, Arc<dyn TableProvider>)> =
-            tables.iter().map(|(_, table)| (table.name.clone(), Arc::new(table.clone()) as _)).chain(sniffed).collect();
+        let providers: Vec<(String, Arc<dyn TableProvider>)> = tables
+            .iter()
+            .map(|(_, table)| (table.name.clone(), Arc::new(table.clone()) as _))
+            .chain(described)
+            .collect();
         let hidden = tables.iter().map(|(_, table)| (table.name.as_str(), table.hidden.as_slice())).collect();
         hidden::hide(&mut query, &hidden);
         let plan = match plan::bound(sql, &query, &context, providers, &shown).await? {
@@ -306,9 +309,23 @@ impl Session {
         }
     }
 
-    /// What is detected in a CSV file, as a table of one row.
-    async fn sniff(&self, reference: &Reference, files: &TableFiles) -> Result<Arc<dyn TableProvider>> {
-        let batch = super::csv_detect::sniff(files, &self.source_options(), &reference.options).await?;
+    /// What is known of files, as a table: how CSV is written, or what the footers of Parquet say.
+    async fn about(
+        &self,
+        reference: &Reference,
+        files: &TableFiles,
+        state: &SessionState,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let batch = match reference.wanted {
+            Wanted::Footers(footers) => {
+                let mut read = Vec::with_capacity(files.files.len());
+                for file in &files.files {
+                    read.push(super::parquet::footer(files, file, state).await?);
+                }
+                super::footers::table(footers, &read)?
+            }
+            _ => super::csv_detect::sniff(files, &self.source_options(), &reference.options).await?,
+        };
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
         Ok(Arc::new(table.map_err(|error| from_datafusion(&error, "planning the SQL", &[]))?))
     }
@@ -365,8 +382,11 @@ fn table_name(index: usize) -> String {
 fn key_of(reference: &Reference) -> String {
     let reader = reference.reader.map_or("", tapline_storage::FileFormat::name);
     let options = serde_json::Value::Object(reference.options.clone());
-    let sniff = if reference.sniff { "|sniff" } else { "" };
-    format!("{}|{reader}|{options}{sniff}", reference.patterns.join("|"))
+    let wanted = match reference.wanted {
+        Wanted::Rows => String::new(),
+        other => format!("|{other:?}"),
+    };
+    format!("{}|{reader}|{options}{wanted}", reference.patterns.join("|"))
 }
 
 /// The files that a statement names.

@@ -7,12 +7,13 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
-    FunctionArgumentClause, FunctionArguments, Ident, Interval, LambdaFunction, OneOrManyWithParens, OrderByExpr,
-    Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
+    FunctionArgumentClause, FunctionArguments, Ident, Interval, LambdaFunction, ObjectNamePart, OneOrManyWithParens,
+    OrderByExpr, Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
 };
 use tapline_core::{Error, Result, codes};
 
 use super::expr::{Names, unsupported};
+use super::scope::Found;
 use super::{Binder, Env, ast};
 use crate::sql::syntax::FRAME_EXCLUDE;
 
@@ -39,6 +40,14 @@ const WITH_MEMBERS: [&str; 4] = ["struct_pack", "struct_insert", "struct_update"
 impl Binder<'_> {
     pub(super) fn call(&self, mut function: Function, names: Names<'_>, env: &Env<'_>) -> Result<Expr> {
         let name = ast::function_name(&function);
+        // `column.function()` has the column as its first argument.
+        if let [ObjectNamePart::Identifier(first), ObjectNamePart::Identifier(_)] = function.name.0.as_slice()
+            && let Ok(Found::Column(_)) = names.scope.find(first)
+            && let FunctionArguments::List(list) = &mut function.args
+        {
+            let column = Expr::Identifier(first.clone());
+            list.args.insert(0, FunctionArg::Unnamed(FunctionArgExpr::Expr(column)));
+        }
         match &mut function.args {
             FunctionArguments::Subquery(query) => {
                 let query = std::mem::replace(query.as_mut(), super::empty_query());

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::compute::CastOptions;
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::config::ConfigOptions;
@@ -23,6 +24,8 @@ use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlT
 use datafusion::sql::sqlparser::ast::{self, ObjectNamePart, Statement, TableFactor};
 use parking_lot::Mutex;
 
+use super::planned;
+
 /// Plans that statements name in FROM.
 #[derive(Debug, Default)]
 struct Relations(Mutex<HashMap<String, LogicalPlan>>);
@@ -33,7 +36,8 @@ impl RelationPlanner for Relations {
             && let [ObjectNamePart::Identifier(name)] = name.0.as_slice()
             && let Some(plan) = self.0.lock().get(&name.value)
         {
-            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan.clone(), alias.clone()))));
+            let leaf = planned::leaf(&name.value, plan);
+            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(leaf, alias.clone()))));
         }
         Ok(RelationPlanning::Original(Box::new(relation)))
     }
@@ -89,13 +93,12 @@ impl<'a> Engine<'a> {
         }
         let statement = Statement::Query(Box::new(query));
         let plan = self.planner().sql_statement_to_plan_with_context(statement, &mut context)?;
-        narrow_literals(plan)
+        planned::opened(narrow_literals(plan)?, &|name| self.registered(name))
     }
 
     /// Plans an expression over a relation's columns.
     pub(super) fn expr(&self, expr: ast::Expr, schema: &DFSchema) -> Result<Expr> {
-        let expr = self.planner().sql_to_expr(expr, schema, &mut PlannerContext::new())?;
-        expr.transform_up(narrow).map(|narrowed| narrowed.data)
+        self.expr_within(expr, schema, None)
     }
 
     /// As [`expr`](Self::expr), for an expression that may use columns of queries around.
@@ -105,7 +108,8 @@ impl<'a> Engine<'a> {
             context.append_outer_query_schema(Arc::new(outer.clone()));
         }
         let expr = self.planner().sql_to_expr(expr, schema, &mut context)?;
-        expr.transform_up(narrow).map(|narrowed| narrowed.data)
+        let expr = expr.transform_up(|expr| adapted(expr, schema))?.data.transform_up(narrow)?.data;
+        planned::opened_expr(expr, &|name| self.registered(name)).map(|opened| opened.data)
     }
 
     /// The field that an expression over a relation's columns gives.
@@ -126,15 +130,57 @@ fn narrow_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
             return Ok(Transformed::no(node));
         }
         let names = NamePreserver::new(&node);
+        let schema = joined_schema(&node);
         let mapped = node.map_expressions(|expr| {
             let name = names.save(&expr);
-            let narrowed = expr.transform_up(narrow)?;
+            let adapted = expr.transform_up(|expr| adapted(expr, &schema))?;
+            let changed = adapted.transformed;
+            let mut narrowed = adapted.data.transform_up(narrow)?;
+            narrowed.transformed |= changed;
             Ok(if narrowed.transformed { narrowed.update_data(|expr| name.restore(expr)) } else { narrowed })
         })?;
         // Types of what lies below may have changed even where nothing did here.
         mapped.map_data(LogicalPlan::recompute_schema)
     })
     .map(|narrowed| narrowed.data)
+}
+
+/// The columns that a node's expressions may use.
+fn joined_schema(node: &LogicalPlan) -> DFSchema {
+    let mut inputs = node.inputs().into_iter();
+    let mut schema = inputs.next().map_or_else(DFSchema::empty, |input| input.schema().as_ref().clone());
+    inputs.for_each(|input| schema.merge(input.schema()));
+    schema
+}
+
+/// A whole number that is written out takes the type of the smaller integer that it is computed with, where it fits.
+fn adapted(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    const ADAPTING: [&str; 10] = ["+", "-", "*", "//", "%", "add", "subtract", "multiply", "mod", "coalesce"];
+    let Expr::ScalarFunction(mut function) = expr else { return Ok(Transformed::no(expr)) };
+    if !ADAPTING.contains(&function.func.name()) {
+        return Ok(Transformed::no(Expr::ScalarFunction(function)));
+    }
+    let written = |expr: &Expr| matches!(expr, Expr::Literal(ScalarValue::Int64(Some(_)), None));
+    let mut others = function.args.iter().filter(|arg| !written(arg)).map(|arg| arg.get_type(schema));
+    let data_type = match (others.next(), others.next()) {
+        (Some(Ok(data_type)), None) => data_type,
+        _ => return Ok(Transformed::no(Expr::ScalarFunction(function))),
+    };
+    use DataType::{Int8, Int16, UInt8, UInt16, UInt32, UInt64};
+    if !matches!(data_type, Int8 | Int16 | UInt8 | UInt16 | UInt32 | UInt64) {
+        return Ok(Transformed::no(Expr::ScalarFunction(function)));
+    }
+    let mut changed = false;
+    for argument in &mut function.args {
+        if let Expr::Literal(value @ ScalarValue::Int64(Some(_)), None) = argument
+            && let Ok(fitting) =
+                value.cast_to_with_options(&data_type, &CastOptions { safe: false, ..CastOptions::default() })
+        {
+            *argument = Expr::Literal(fitting, None);
+            changed = true;
+        }
+    }
+    Ok(Transformed::new_transformed(Expr::ScalarFunction(function), changed))
 }
 
 fn narrow(expr: Expr) -> Result<Transformed<Expr>> {

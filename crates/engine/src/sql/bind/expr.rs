@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use tapline_core::{Error, Result, codes};
 
+use super::quantified::opposite;
 use super::scope::{Found, Scope, row, same, unknown_column};
 use super::{Binder, Env, ast};
 
@@ -66,8 +67,14 @@ impl Binder<'_> {
             Expr::IsNotDistinctFrom(left, right) => Expr::IsNotDistinctFrom(boxed(left)?, boxed(right)?),
             Expr::InList { expr, list: members, negated } => self.in_list(*expr, members, negated, names, env)?,
             Expr::InSubquery { expr, subquery, negated } => {
-                let subquery = Box::new(self.inner_query(*subquery, names, env)?);
-                Expr::InSubquery { expr: boxed(expr)?, subquery, negated }
+                let subquery = self.inner_query(*subquery, names, env)?;
+                match *expr {
+                    Expr::Tuple(members) => self.row_in_query(list(members)?, subquery, negated)?,
+                    expr => {
+                        let expr = Box::new(ast::nested(self.expr(expr, names, env)?));
+                        Expr::InSubquery { expr, subquery: Box::new(subquery), negated }
+                    }
+                }
             }
             Expr::InUnnest { expr, array_expr, negated } => {
                 let contains = ast::call("list_contains", vec![bind(array_expr)?, bind(expr)?]);
@@ -76,7 +83,10 @@ impl Binder<'_> {
             Expr::Between { expr, negated, low, high } => {
                 Expr::Between { expr: boxed(expr)?, negated, low: boxed(low)?, high: boxed(high)? }
             }
-            Expr::BinaryOp { left, op, right } => self.operator(*left, op, *right, names, env)?,
+            Expr::BinaryOp { left, op, right } => {
+                let (left, right) = collated(*left, *right);
+                self.operator(left, op, right, names, env)?
+            }
             Expr::Like { negated, any: false, expr, pattern, escape_char } => {
                 like(negated, false, bind(expr)?, bind(pattern)?, escape_char)
             }
@@ -87,17 +97,17 @@ impl Binder<'_> {
                 let matches = ast::call("regexp_full_match", vec![bind(expr)?, bind(pattern)?]);
                 if negated { ast::not(matches) } else { matches }
             }
-            Expr::AnyOp { left, compare_op, right, is_some } => match *right {
+            Expr::AnyOp { left, compare_op, right, .. } => match *right {
                 Expr::Subquery(subquery) => {
-                    let right = Box::new(Expr::Subquery(Box::new(self.inner_query(*subquery, names, env)?)));
+                    let subquery = self.inner_query(*subquery, names, env)?;
+                    let left = bind(left)?;
                     match compare_op {
-                        BinaryOperator::Eq => match *right {
-                            Expr::Subquery(subquery) => {
-                                Expr::InSubquery { expr: boxed(left)?, subquery, negated: false }
-                            }
-                            _ => return Err(unsupported("ANY here")),
+                        BinaryOperator::Eq => Expr::InSubquery {
+                            expr: Box::new(ast::nested(left)),
+                            subquery: Box::new(subquery),
+                            negated: false,
                         },
-                        compare_op => Expr::AnyOp { left: boxed(left)?, compare_op, right, is_some },
+                        compare_op => self.any_of_query(left, compare_op, &subquery)?,
                     }
                 }
                 list if compare_op == BinaryOperator::Eq => {
@@ -108,8 +118,9 @@ impl Binder<'_> {
             },
             Expr::AllOp { left, compare_op, right } => match *right {
                 Expr::Subquery(subquery) => {
-                    let right = Box::new(Expr::Subquery(Box::new(self.inner_query(*subquery, names, env)?)));
-                    Expr::AllOp { left: boxed(left)?, compare_op, right }
+                    let subquery = self.inner_query(*subquery, names, env)?;
+                    let opposite = opposite(&compare_op).ok_or_else(|| unsupported("ALL with this operator"))?;
+                    ast::not(self.any_of_query(bind(left)?, opposite, &subquery)?)
                 }
                 _ => return Err(unsupported("ALL over a list")),
             },
@@ -177,7 +188,7 @@ impl Binder<'_> {
             Expr::Exists { subquery, negated } => {
                 Expr::Exists { subquery: Box::new(self.inner_query(*subquery, names, env)?), negated }
             }
-            Expr::Subquery(subquery) => self.scalar_subquery(*subquery, names, env)?,
+            Expr::Subquery(subquery) => Expr::Subquery(Box::new(self.inner_query(*subquery, names, env)?)),
             Expr::GroupingSets(sets) => Expr::GroupingSets(self.sets(sets, names, env)?),
             Expr::Cube(sets) => Expr::Cube(self.sets(sets, names, env)?),
             Expr::Rollup(sets) => Expr::Rollup(self.sets(sets, names, env)?),
@@ -198,6 +209,8 @@ impl Binder<'_> {
                 }
                 ast::call("map", vec![ast::call("list_value", keys), ast::call("list_value", values)])
             }
+            // A list of texts is a constant to those functions that take names from it.
+            Expr::Array(array) if !array.elem.is_empty() && array.elem.iter().all(is_text) => Expr::Array(array),
             Expr::Array(array) => ast::call("list_value", list(array.elem)?),
             Expr::Interval(interval) => self.interval(interval, names, env)?,
             other => return Err(unsupported(&other.to_string())),
@@ -424,6 +437,43 @@ fn numeral(text: &str, negative: bool) -> Expr {
         Ok(_) => ast::cast(ast::string(&signed), "HUGEINT"),
         Err(_) => ast::cast(ast::string(&signed), "DOUBLE"),
     }
+}
+
+/// Both sides as a collation of either compares them.
+fn collated(left: Expr, right: Expr) -> (Expr, Expr) {
+    let collation = match (&left, &right) {
+        (Expr::Collate { collation, .. }, _) | (_, Expr::Collate { collation, .. }) => collation.to_string(),
+        _ => return (left, right),
+    };
+    (in_collation(left, &collation), in_collation(right, &collation))
+}
+
+/// What stands for a text where it is compared in a collation such as `NOCASE.NOACCENT`.
+fn in_collation(expr: Expr, collation: &str) -> Expr {
+    let expr = match expr {
+        Expr::Collate { expr, .. } => *expr,
+        other => other,
+    };
+    collation.split('.').fold(expr, |expr, part| match part.to_lowercase().as_str() {
+        "nocase" => ast::call("lower", vec![expr]),
+        "noaccent" => ast::call("strip_accents", vec![expr]),
+        _ => expr,
+    })
+}
+
+/// A term of an ORDER BY as its collation sorts it.
+pub(super) fn sorting(expr: Expr) -> Expr {
+    match &expr {
+        Expr::Collate { collation, .. } => {
+            let collation = collation.to_string();
+            in_collation(expr, &collation)
+        }
+        _ => expr,
+    }
+}
+
+fn is_text(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(_), .. }))
 }
 
 fn literal_text(expr: &Expr) -> Option<String> {

@@ -19,7 +19,11 @@ pub(super) fn excluding(function: Function, spec: WindowSpec, what: &str) -> Res
         ("current", WindowFrameUnits::Rows) => WindowFrameUnits::Rows,
         ("current", _) if unbounded(&frame.start_bound) && unbounded(&end) => WindowFrameUnits::Rows,
         ("group" | "ties", WindowFrameUnits::Groups) => WindowFrameUnits::Groups,
+        // Rows that sort alike are in a frame of RANGE together or not at all.
         ("group" | "ties", _) if unbounded(&frame.start_bound) && unbounded(&end) => WindowFrameUnits::Groups,
+        ("group" | "ties", WindowFrameUnits::Range) if plain(&frame.start_bound) && plain(&end) => {
+            WindowFrameUnits::Groups
+        }
         _ => return Err(unsupported(&format!("EXCLUDE {} in a frame of {}", what.to_uppercase(), frame.units))),
     };
     let one = || Some(Box::new(ast::number("1")));
@@ -67,6 +71,11 @@ pub(super) fn excluding(function: Function, spec: WindowSpec, what: &str) -> Res
 
 fn unbounded(bound: &WindowFrameBound) -> bool {
     matches!(bound, WindowFrameBound::Preceding(None) | WindowFrameBound::Following(None))
+}
+
+/// Whether a bound is none, or the current row.
+fn plain(bound: &WindowFrameBound) -> bool {
+    unbounded(bound) || at_current(bound)
 }
 
 fn at_current(bound: &WindowFrameBound) -> bool {

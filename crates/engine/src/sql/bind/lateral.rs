@@ -3,11 +3,9 @@
 //! Called for queries in FROM that use columns of other relations there.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
-use datafusion::common::{JoinType, Spans};
-use datafusion::logical_expr::builder::subquery_alias;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, SubqueryAlias, lit};
+use datafusion::common::JoinType;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
 use datafusion::sql::sqlparser::ast::JoinConstraint;
 use tapline_core::Result;
 
@@ -42,24 +40,9 @@ impl Binder<'_> {
             Condition::Unbound(condition) => Some(self.expr(condition, Names::of(&both), env)?),
         };
         let condition = condition.map(|condition| self.engine_expr(condition, &both)).transpose()?;
-        let conditions = condition.map_or_else(|| vec![lit(true)], conjuncts);
-        let (right_plan, added) = self.told(super::decorrelate::pulled_up(right.plan))?;
-        let conditions = conditions.into_iter().chain(added.clone()).collect::<Vec<_>>();
-        let right_plan = if added.is_empty() { self.told(correlated(right_plan))? } else { right_plan };
-        let plan = LogicalPlanBuilder::from(left.plan).join_on(right_plan, kind, conditions);
-        Ok(Scope { columns: both.columns, plan: self.told(plan.and_then(LogicalPlanBuilder::build))?, used: left.used })
-    }
-}
-
-/// A plan that the engine has to free of the columns of another.
-fn correlated(plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
-    let subquery = |plan: Arc<LogicalPlan>| {
-        let outer_ref_columns = plan.all_out_ref_exprs();
-        LogicalPlan::Subquery(Subquery { subquery: plan, outer_ref_columns, spans: Spans::new() })
-    };
-    match plan {
-        LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) => subquery_alias(subquery(input), alias),
-        plan => Ok(subquery(Arc::new(plan))),
+        let conditions = condition.map_or_else(Vec::new, conjuncts);
+        let plan = self.told(self.dependent_join(left.plan, right.plan, kind, conditions))?;
+        Ok(Scope { columns: both.columns, plan, used: left.used })
     }
 }
 
@@ -72,7 +55,7 @@ fn computed(left: &LogicalPlan, right: &LogicalPlan) -> datafusion::error::Resul
     }
     let mut exprs: Vec<Expr> = left.schema().columns().into_iter().map(Expr::Column).collect();
     for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
-        let own = super::decorrelate::strip(expr.clone().unalias())?;
+        let own = super::dependent::strip(expr.clone().unalias())?;
         exprs.push(own.alias_qualified(Some(alias.clone()), field.name()));
     }
     LogicalPlanBuilder::from(left.clone()).project(exprs)?.build().map(Some)

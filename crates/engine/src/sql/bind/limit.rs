@@ -93,6 +93,19 @@ impl Binder<'_> {
     }
 
     fn number(&self, expr: Expr, clause: &str, env: &Env<'_>) -> Result<Option<f64>> {
+        if let Expr::Subquery(query) = expr {
+            let plan = self.query(*query, env)?;
+            let plan =
+                self.told(LogicalPlanBuilder::from(plan).limit(0, Some(2)).and_then(LogicalPlanBuilder::build))?;
+            return match self.looked_up(plan)? {
+                [] => Ok(None),
+                [row] => match row.first().map(|value| value.cast_to(&DataType::Float64)) {
+                    Some(Ok(ScalarValue::Float64(value))) => Ok(value),
+                    _ => Err(Error::new(codes::SQL_005, format!("planning the SQL: {clause} must be a number"))),
+                },
+                _ => Err(Error::new(codes::SQL_005, format!("planning the SQL: {clause} must be one number"))),
+            };
+        }
         let scope = self.empty_scope()?;
         let bound = self.expr(expr, Names::of(&scope), env)?;
         let invalid = || {

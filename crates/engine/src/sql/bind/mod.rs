@@ -11,7 +11,7 @@ mod asof;
 mod ast;
 mod call;
 mod columns;
-mod decorrelate;
+mod dependent;
 mod describe;
 mod engine;
 mod expr;
@@ -24,12 +24,15 @@ mod limit;
 mod naming;
 mod operators;
 mod pivot;
-mod predicates;
+mod planned;
+mod positions;
+mod quantified;
 mod query;
 mod recursive;
 mod scope;
 mod select;
 mod set;
+mod subqueries;
 mod unnest;
 mod unpivot;
 
@@ -63,14 +66,15 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) tables: &'a HashMap<String, LogicalPlan>,
     /// What those names stand for.
     pub(crate) shown: &'a [(String, String)],
-    /// The values that PIVOTs turn into columns, as far as they have been looked up.
+    /// What the statement's shape depends on, as far as it has been looked up: the values that PIVOTs turn into columns,
+    /// limits that a query gives.
     pub(crate) pivots: &'a [Vec<Vec<ScalarValue>>],
 }
 
 /// What binding a statement gives.
 pub(crate) enum Bound {
     Plan(Box<LogicalPlan>),
-    /// The values of the next PIVOT have to be looked up first: the rows of this plan.
+    /// What the statement's shape depends on has to be looked up first: the rows of this plan.
     Values(Box<LogicalPlan>),
 }
 
@@ -88,6 +92,7 @@ pub(crate) fn bind(query: &Query, surroundings: &Surroundings<'_>) -> Result<Bou
             wanted: RefCell::default(),
         };
         let plan = binder.query(query.clone(), &Env::default()).and_then(|plan| binder.finished(plan));
+        let plan = plan.and_then(|plan| binder.told(binder.flattened(plan)));
         match (plan, binder.wanted.take()) {
             (_, Some(values)) => Ok(Bound::Values(Box::new(values))),
             (plan, None) => Ok(Bound::Plan(Box::new(plan?))),
@@ -101,9 +106,9 @@ struct Binder<'a> {
     surroundings: &'a Surroundings<'a>,
     /// Names of relations that are taken.
     used: RefCell<HashSet<String>>,
-    /// How many PIVOTs have been met.
+    /// How many such plans have been met.
     pivots: Cell<usize>,
-    /// The PIVOT whose values are missing.
+    /// The one whose rows are missing.
     wanted: RefCell<Option<LogicalPlan>>,
 }
 

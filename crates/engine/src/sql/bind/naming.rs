@@ -45,6 +45,7 @@ fn text(expr: &Expr) -> String {
             Value::Boolean(true) => "CAST('t' AS BOOLEAN)".to_owned(),
             Value::Boolean(false) => "CAST('f' AS BOOLEAN)".to_owned(),
             Value::Number(number, _) => number_text(number),
+            Value::DollarQuotedString(text) => format!("'{}'", text.value.replace('\'', "''")),
             other => other.to_string(),
         },
         Expr::BinaryOp { left, op, right } => {
@@ -62,7 +63,7 @@ fn text(expr: &Expr) -> String {
         Expr::IsDistinctFrom(left, right) => format!("({} IS DISTINCT FROM {})", text(left), text(right)),
         Expr::IsNotDistinctFrom(left, right) => format!("({} IS NOT DISTINCT FROM {})", text(left), text(right)),
         Expr::UnaryOp { op, expr } => match expr.as_ref() {
-            Expr::Value(_) => format!("{op}{}", text(expr)),
+            Expr::Value(_) if *op != UnaryOperator::Plus => format!("{op}{}", text(expr)),
             _ => format!("{op}({})", text(expr)),
         },
         Expr::IsNull(inner) => format!("({} IS NULL)", text(inner)),
@@ -115,16 +116,27 @@ fn text(expr: &Expr) -> String {
             format!("\"substring\"({}{})", text(expr), bounds.collect::<String>())
         }
         Expr::Array(array) => format!("main.list_value({})", list(&array.elem)),
+        Expr::Map(map) => {
+            let part = |of: fn(&datafusion::sql::sqlparser::ast::MapEntry) -> &Expr| {
+                map.entries.iter().map(|entry| text(of(entry))).collect::<Vec<_>>().join(", ")
+            };
+            let (keys, values) = (part(|entry| &entry.key), part(|entry| &entry.value));
+            format!("main.\"map\"(main.list_value({keys}), main.list_value({values}))")
+        }
         Expr::Tuple(members) => format!("main.\"row\"({})", list(members)),
         Expr::Dictionary(fields) => {
             let member =
                 fields.iter().map(|field| format!("{} := {}", field.key.value, text(&field.value))).collect::<Vec<_>>();
             format!("main.struct_pack({})", member.join(", "))
         }
-        Expr::Case { operand: None, conditions, else_result, .. } => {
+        Expr::Case { operand, conditions, else_result, .. } => {
+            let condition = |condition: &Expr| match operand {
+                Some(operand) => format!("({} = {})", text(operand), text(condition)),
+                None => text(condition),
+            };
             let whens: String = conditions
                 .iter()
-                .map(|when| format!("WHEN ({}) THEN ({}) ", text(&when.condition), text(&when.result)))
+                .map(|when| format!("WHEN ({}) THEN ({}) ", condition(&when.condition), text(&when.result)))
                 .collect();
             let default = else_result.as_ref().map_or_else(|| "NULL".to_owned(), |result| text(result));
             format!("CASE  {whens}ELSE {default} END")

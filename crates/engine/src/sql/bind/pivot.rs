@@ -79,7 +79,10 @@ impl Binder<'_> {
             .into_iter()
             .map(|aggregate| (aggregate.expr, aggregate.alias.map(|alias| alias.value)))
             .collect();
-        let [column] = <[Expr; 1]>::try_from(columns).map_err(|_| unsupported("PIVOT for several columns at once"))?;
+        let column = match <[Expr; 1]>::try_from(columns) {
+            Ok([column]) => column,
+            Err(columns) => Expr::Tuple(columns),
+        };
         let on = match source {
             PivotValueSource::List(values) => {
                 let values = values
@@ -114,14 +117,6 @@ impl Binder<'_> {
 
     /// The values of a column as text, which have to be looked up before the statement can be planned.
     fn values_of(&self, expr: &Expr, scope: &Scope, env: &Env<'_>) -> Result<Vec<String>> {
-        let number = self.pivots.replace(self.pivots.get() + 1);
-        if let Some(rows) = self.surroundings.pivots.get(number) {
-            let text = |row: &Vec<ScalarValue>| match row.first() {
-                Some(ScalarValue::Utf8(Some(text))) => Some(text.clone()),
-                _ => None,
-            };
-            return Ok(rows.iter().filter_map(text).collect());
-        }
         let bound = self.expr(expr.clone(), Names::of(scope), env)?;
         let mut select = select::all_of(ast::relation(&self.engine.register(scope.plan.clone())));
         select.selection = Some(Expr::IsNotNull(Box::new(ast::nested(bound.clone()))));
@@ -137,8 +132,22 @@ impl Binder<'_> {
             .and_then(|builder| builder.limit(0, Some(MOST_COLUMNS + 1)))
             .and_then(|builder| builder.project([datafusion::logical_expr::col("text")]))
             .and_then(LogicalPlanBuilder::build);
-        *self.wanted.borrow_mut() = Some(self.told(plan)?);
-        Err(Error::internal("the values of a PIVOT have not been looked up"))
+        let rows = self.looked_up(self.told(plan)?)?;
+        let text = |row: &Vec<ScalarValue>| match row.first() {
+            Some(ScalarValue::Utf8(Some(text))) => Some(text.clone()),
+            _ => None,
+        };
+        Ok(rows.iter().filter_map(text).collect())
+    }
+
+    /// The rows of a plan, which have to be looked up before the statement can be planned.
+    pub(super) fn looked_up(&self, plan: LogicalPlan) -> Result<&[Vec<ScalarValue>]> {
+        let number = self.pivots.replace(self.pivots.get() + 1);
+        if let Some(rows) = self.surroundings.pivots.get(number) {
+            return Ok(rows);
+        }
+        *self.wanted.borrow_mut() = Some(self.told(self.flattened(plan))?);
+        Err(Error::internal("what a statement depends on has not been looked up"))
     }
 
     fn pivoted(
@@ -269,6 +278,7 @@ fn value_name(value: &Expr) -> String {
         Expr::Value(ValueWithSpan { value: Value::Null, .. }) => "NULL".to_owned(),
         Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) => text.clone(),
         Expr::Value(ValueWithSpan { value, .. }) => value.clone().into_string().unwrap_or_else(|| value.to_string()),
+        Expr::Tuple(members) => members.iter().map(value_name).collect::<Vec<_>>().join("_"),
         other => output_name(other),
     }
 }

@@ -9,8 +9,8 @@ use datafusion::common::Column as EngineColumn;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr, OrderBy, OrderByExpr,
-    OrderByKind, Query, Select, SelectItem, SetExpr, Table, WildcardAdditionalOptions, With,
+    Expr, Fetch, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, LimitClause, OrderBy,
+    OrderByExpr, Query, SelectItem, SetExpr, Table, WildcardAdditionalOptions, With,
 };
 use tapline_core::values::{TYPE_KEY, duckdb_type_name};
 use tapline_core::{Error, Result, codes};
@@ -22,15 +22,16 @@ impl Binder<'_> {
     /// Binds a query.
     pub(super) fn query(&self, query: Query, env: &Env<'_>) -> Result<LogicalPlan> {
         let Query { with, body, order_by, limit_clause, fetch, .. } = query;
-        if fetch.is_some() {
-            return Err(unsupported("FETCH"));
-        }
         let env = match with {
             Some(with) => self.with(with, env)?,
             None => env.clone(),
         };
         let plan = self.body(*body, order_by, &env)?;
-        match limit_clause {
+        let limit = match (limit_clause, fetch) {
+            (limit, None) => limit,
+            (limit, Some(fetch)) => Some(fetched(limit, fetch)?),
+        };
+        match limit {
             Some(limit) => self.limited(plan, limit, &env),
             None => Ok(plan),
         }
@@ -87,21 +88,6 @@ impl Binder<'_> {
         let plan = self.query(query, env)?;
         let name = self.engine.register(plan);
         Ok(query_of(SetExpr::Select(Box::new(select::all_of(ast::relation(&name))))))
-    }
-
-    /// A query that gives one value. One that picks the first of many by ORDER BY is an aggregate to the engine, which
-    /// cannot limit rows for each row around.
-    pub(super) fn scalar_subquery(&self, query: Query, names: Names<'_>, env: &Env<'_>) -> Result<Expr> {
-        let inner = env.within(&names);
-        let before = names.scope.used.replace(false);
-        let bound = self.subquery(query.clone(), &inner);
-        let correlated = names.scope.used.get();
-        names.scope.used.set(before || correlated);
-        let limited = query.limit_clause.is_some();
-        match (correlated && limited).then(|| first_of(query)).flatten() {
-            Some(aggregate) => Ok(Expr::Subquery(Box::new(self.subquery(aggregate, &inner)?))),
-            None => Ok(Expr::Subquery(Box::new(bound?))),
-        }
     }
 
     /// `ARRAY(SELECT …)` and other functions of a query.
@@ -201,31 +187,18 @@ impl Binder<'_> {
     }
 }
 
-/// `SELECT x FROM … ORDER BY y LIMIT 1` as `SELECT first(x ORDER BY y) FROM …`.
-fn first_of(query: Query) -> Option<Query> {
-    let Query { with: None, body, order_by, .. } = query else { return None };
-    let SetExpr::Select(mut select) = *body else { return None };
-    let Select { distinct: None, having: None, qualify: None, .. } = select.as_ref() else { return None };
-    if !matches!(&select.group_by, GroupByExpr::Expressions(terms, _) if terms.is_empty()) {
-        return None;
-    }
-    let terms = match order_by {
-        Some(OrderBy { kind: OrderByKind::Expressions(terms), .. }) => terms,
-        Some(_) => return None,
-        None => Vec::new(),
+/// `FETCH FIRST n ROWS` as LIMIT.
+fn fetched(limit: Option<LimitClause>, fetch: Fetch) -> Result<LimitClause> {
+    let offset = match limit {
+        None => None,
+        Some(LimitClause::LimitOffset { limit: None, offset, limit_by }) if limit_by.is_empty() => offset,
+        Some(_) => return Err(Error::new(codes::SQL_005, "planning the SQL: there is LIMIT as well as FETCH")),
     };
-    let (SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }) = select.projection.first()?
-    else {
-        return None;
-    };
-    let mut first = ast::function("first", vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(value.clone()))]);
-    if let FunctionArguments::List(list) = &mut first.args
-        && !terms.is_empty()
-    {
-        list.clauses.push(FunctionArgumentClause::OrderBy(terms));
+    if fetch.with_ties || fetch.percent {
+        return Err(unsupported("this FETCH"));
     }
-    select.projection = vec![SelectItem::UnnamedExpr(Expr::Function(first))];
-    Some(query_of(SetExpr::Select(select)))
+    let limit = Some(fetch.quantity.unwrap_or_else(|| ast::number("1")));
+    Ok(LimitClause::LimitOffset { limit, offset, limit_by: Vec::new() })
 }
 
 /// `*` without anything more.

@@ -14,8 +14,9 @@ use datafusion::sql::sqlparser::ast::{
 use tapline_core::{Error, Result, codes};
 
 use super::columns::Picked;
-use super::expr::{Names, unsupported};
+use super::expr::{Names, sorting, unsupported};
 use super::naming::{deduplicated, output_name};
+use super::positions::ordered_by;
 use super::scope::{Found, same};
 use super::{Binder, Env, ast, query, query_of};
 use crate::sql::syntax::{DESCRIBE, PIVOT, SAMPLE, SUMMARIZE, UNPIVOT};
@@ -66,11 +67,7 @@ impl Binder<'_> {
             distinct: self.distinct(select.distinct, &items, names, env)?,
             named_window: self.named_windows(select.named_window, names, env)?,
             projection: items.iter().map(|item| ast::item(item.expr.clone(), &item.name)).collect(),
-            from: if scope.columns.is_empty() {
-                Vec::new()
-            } else {
-                vec![ast::relation(&self.engine.register(scope.plan.clone()))]
-            },
+            from: Vec::new(),
             flavor: SelectFlavor::Standard,
             ..all_of(ast::relation(""))
         };
@@ -81,6 +78,18 @@ impl Binder<'_> {
         let mut query = query_of(SetExpr::Select(Box::new(bound)));
         if !order.is_empty() {
             query.order_by = Some(OrderBy { kind: OrderByKind::Expressions(order), interpolate: None });
+        }
+        if !scope.columns.is_empty() {
+            let plan = match self.told(self.positioned(&scope.plan, &query))? {
+                Some((plan, position)) => {
+                    ordered_by(&mut query, &position);
+                    plan
+                }
+                None => scope.plan.clone(),
+            };
+            if let SetExpr::Select(bound) = query.body.as_mut() {
+                bound.from = vec![ast::relation(&self.engine.register(plan))];
+            }
         }
         self.planned(query, env)
     }
@@ -98,8 +107,7 @@ impl Binder<'_> {
             let (picked, explicit) = self.picked(item, names.with_aliases(&aliases), env)?;
             for Picked { expr, name } in picked {
                 let expr = self.expr(expr, names.with_aliases(&aliases), env)?;
-                let expr = self.as_value(expr)?;
-                for (name, expr) in self.unnested_items(name, expr, names.scope)? {
+                for (name, expr) in self.unnested_items(name, expr, names.scope, env)? {
                     if explicit {
                         aliases.push((name.clone(), expr.clone()));
                     }
@@ -282,7 +290,7 @@ impl Binder<'_> {
         let inner = Names { aliases_first: true, ..names };
         let mut bound = Vec::with_capacity(terms.len());
         for OrderByExpr { expr, options, .. } in terms {
-            let expr = unparenthesized(expr);
+            let expr = sorting(unparenthesized(expr));
             if let Some(position) = position(&expr) {
                 bound.push(term(by_name(&item_at(items, &position, "ORDER BY")?.name), options));
                 continue;

@@ -4,7 +4,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Column as EngineColumn, UnnestOptions};
-use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr as EngineExpr, ExprSchemable, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Ident, TableAlias, Value, ValueWithSpan};
 use tapline_core::{Error, Result, codes};
@@ -13,10 +13,18 @@ use super::expr::{Names, members};
 use super::from::{Kind, Relation};
 use super::scope::{Column, Scope};
 use super::{Binder, Env, ast};
+use crate::sql::functions::toolkit::lists::item_of;
+use crate::sql::functions::toolkit::typed::type_name;
 
 impl Binder<'_> {
     /// The items that a bound item stands for: several where it takes a struct apart.
-    pub(super) fn unnested_items(&self, name: String, expr: Expr, scope: &Scope) -> Result<Vec<(String, Expr)>> {
+    pub(super) fn unnested_items(
+        &self,
+        name: String,
+        expr: Expr,
+        scope: &Scope,
+        env: &Env<'_>,
+    ) -> Result<Vec<(String, Expr)>> {
         let Expr::Function(function) = &expr else { return Ok(vec![(name, expr)]) };
         if ast::function_name(function) != "unnest" {
             return Ok(vec![(name, expr)]);
@@ -30,8 +38,14 @@ impl Binder<'_> {
             Some(Expr::Value(ValueWithSpan { value: Value::Number(depth, _), .. })) => depth.parse().unwrap_or(1),
             _ => 1,
         };
-        let data_type = self.field(value.clone(), scope)?.data_type().clone();
+        let outer = env.outer_schema();
+        let list = self.told(self.engine.expr_within(value.clone(), scope.schema(), outer.as_ref()))?;
+        let data_type = self.told(list.to_field(scope.schema().as_ref()))?.1.data_type().clone();
         let mut items = Vec::new();
+        if !matches!(data_type, DataType::Null | DataType::Struct(_)) && item_of(&data_type).is_none() {
+            let message = format!("planning the SQL: unnest takes a list or a struct, not {}", type_name(&data_type));
+            return Err(Error::new(codes::SQL_005, message));
+        }
         taken_apart(name, value, &data_type, depth, &mut items);
         Ok(items)
     }

@@ -10,7 +10,7 @@ mod nested;
 mod numbers;
 mod reference;
 mod text;
-mod toolkit;
+pub(crate) mod toolkit;
 mod utility;
 mod windows;
 

@@ -1,11 +1,11 @@
-//! Comparisons of a text with a value of another type: the text is read as that type.
+//! Comparisons of a text with a value of another type: the text is read as that type. Constant lists of texts.
 //! Not here: comparisons of values of one kind, which the engine coerces.
 //! Called by the engine's planner.
 
 use arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{ExprSchemable, Operator, binary_expr};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::cast::cast_to_field;
@@ -37,6 +37,24 @@ impl ExprPlanner for Comparisons {
             _ => PlannerResult::Original(expr),
         })
     }
+
+    fn plan_array_literal(&self, items: Vec<Expr>, _: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(match constant_list(&items) {
+            Some(list) => PlannerResult::Planned(list),
+            None => PlannerResult::Original(items),
+        })
+    }
+}
+
+/// A list of constant texts as one constant.
+fn constant_list(items: &[Expr]) -> Option<Expr> {
+    let text = |item: &Expr| match item {
+        Expr::Literal(value @ ScalarValue::Utf8(_), _) => Some(value.clone()),
+        _ => None,
+    };
+    let items = items.iter().map(text).collect::<Option<Vec<_>>>()?;
+    let list = ScalarValue::new_list_nullable(&items, &DataType::Utf8);
+    Some(Expr::Literal(ScalarValue::List(list), None))
 }
 
 fn is_text(data_type: &DataType) -> bool {

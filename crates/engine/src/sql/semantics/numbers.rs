@@ -39,7 +39,10 @@ pub(super) fn types(operator: Operator, left: &DataType, right: &DataType) -> Op
     let ((width, scale), (other_width, other_scale)) = (decimal_size(left)?, decimal_size(right)?);
     let most = scale.max(other_scale);
     let integers = (i16::from(width) - i16::from(scale)).max(i16::from(other_width) - i16::from(other_scale));
+    // What fits 64 bits stays there, and an overflow is an error.
+    let most_digits = if width.max(other_width) <= 18 && operator != Operator::Modulo { 18 } else { i16::from(WIDEST) };
     let wide = |digits: i16, scale: i8| {
+        let digits = if i16::from(scale) > most_digits { digits } else { digits.min(most_digits) };
         let width = u8::try_from(digits.clamp(1, i16::from(WIDEST))).unwrap_or(WIDEST);
         DataType::Decimal128(width, scale)
     };

@@ -6,7 +6,7 @@ use std::any::TypeId;
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, DuckDbDialect};
-use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
@@ -148,6 +148,22 @@ impl Dialect for Duck {
 
     fn supports_left_associative_joins_without_parens(&self) -> bool {
         true
+    }
+
+    fn is_column_alias(&self, keyword: &Keyword, _: &mut Parser) -> bool {
+        // Words of other dialects' clauses are names like any other.
+        const FREE: [Keyword; 9] = [
+            Keyword::ANALYZE,
+            Keyword::CLUSTER,
+            Keyword::DISTRIBUTE,
+            Keyword::EXCLUDE,
+            Keyword::EXPLAIN,
+            Keyword::MINUS,
+            Keyword::SORT,
+            Keyword::TOP,
+            Keyword::VIEW,
+        ];
+        FREE.contains(keyword) || !RESERVED_FOR_COLUMN_ALIAS.contains(keyword)
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {

@@ -5,17 +5,28 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-use super::tokens::{Place, find_at_depth, places, token, word};
+use super::tokens::{Place, closing, find_at_depth, places, token, word};
 
 /// Puts `SELECT *` before every FROM that begins a query and is followed by no SELECT of its own.
 pub(super) fn complete(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let places = places(&tokens);
     let mut completed = Vec::with_capacity(tokens.len() + 4);
+    let mut ends: Vec<usize> = Vec::new();
     for (index, current) in tokens.iter().enumerate() {
         let begins = places[index] != Place::Body && is_keyword(current, Keyword::FROM);
         if begins && !has_select(&tokens, index + 1) {
             completed.push(word("SELECT", current.span));
             completed.push(token(Token::Mul, current.span));
+        } else if begins && index > 0 && tokens[index - 1].token == Token::LParen {
+            // Inside an expression the parser knows a query by its first word alone.
+            for part in [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM"), Token::LParen] {
+                completed.push(token(part, current.span));
+            }
+            ends.push(closing(&tokens, index - 1));
+        }
+        if ends.last() == Some(&index) {
+            ends.pop();
+            completed.push(token(Token::RParen, current.span));
         }
         completed.push(current.clone());
     }

@@ -94,11 +94,13 @@ impl Aggregate for Quantile {
 
     fn result(&self, fields: &[FieldRef]) -> Result<Field> {
         let Some(value) = fields.first() else { return plan_err!("a quantile needs values") };
+        let many = fields.get(1).is_some_and(|share| item_of(share.data_type()).is_some());
         let one = match self.way {
             Way::Median | Way::Between if is_continuous(value.data_type()) => field(between_type(value.data_type())),
+            // One share of decimals gives a whole number, a list of shares gives decimals.
+            Way::About if value.data_type().is_decimal() && !many => field(DataType::Int64),
             _ => value.as_ref().clone(),
         };
-        let many = fields.get(1).is_some_and(|share| item_of(share.data_type()).is_some());
         Ok(if many { field(crate::sql::functions::toolkit::lists::list_of_field(&one)) } else { one })
     }
 
@@ -123,11 +125,7 @@ impl Aggregate for Quantile {
             let share = share.abs();
             match self.way {
                 Way::Median | Way::Between if is_continuous(values.data_type()) => between(&values, share, descending),
-                Way::About => {
-                    let continuous = values.data_type().is_floating();
-                    let way = if continuous { between } else { about };
-                    way(&values, share, descending)
-                }
+                Way::About => about(&values, share, descending, if many.is_some() { None } else { Some(group.result) }),
                 _ => first(&values, share, descending),
             }
         };
@@ -169,19 +167,36 @@ fn first(values: &ArrayRef, share: f64, descending: bool) -> Result<ScalarValue>
     ScalarValue::try_from_array(values, if descending { values.len() - 1 - index } else { index })
 }
 
-fn about(values: &ArrayRef, share: f64, descending: bool) -> Result<ScalarValue> {
+/// Each value lies in the middle of its share of the rows, and the answer between the middles of two.
+fn about(values: &ArrayRef, share: f64, descending: bool, result: Option<&Field>) -> Result<ScalarValue> {
     if !is_continuous(values.data_type()) {
         return first(values, share, descending);
     }
-    let mut answer = between(values, share, descending)?;
-    if let ScalarValue::Float64(Some(number)) = answer {
-        answer = ScalarValue::Float64(Some(number.round()));
+    let rows = values.len() as f64;
+    let mut answer = at_place(values, (rows * share - 0.5).clamp(0.0, rows - 1.0), descending)?;
+    let to = result.map_or(values.data_type(), Field::data_type);
+    match answer {
+        ScalarValue::Float64(Some(number)) if !to.is_floating() => {
+            answer = ScalarValue::Float64(Some(number.round_ties_even()));
+        }
+        ScalarValue::Decimal128(Some(number), _, scale) if to.is_integer() => {
+            answer = ScalarValue::Float64(Some((number as f64 / 10_f64.powi(i32::from(scale))).round_ties_even()));
+        }
+        ScalarValue::TimestampMicrosecond(Some(micros), _) if *to == DataType::Date32 => {
+            let days = (micros as f64 / 86_400e6).round_ties_even();
+            answer = ScalarValue::Date32(Some(days as i32));
+        }
+        _ => {}
     }
-    Ok(answer.cast_to(values.data_type()).unwrap_or(first(values, share, descending)?))
+    Ok(answer.cast_to(to).unwrap_or(first(values, share, descending)?))
 }
 
 fn between(values: &ArrayRef, share: f64, descending: bool) -> Result<ScalarValue> {
-    let place = (values.len() - 1) as f64 * share;
+    at_place(values, (values.len() - 1) as f64 * share, descending)
+}
+
+/// The value at a place among sorted ones, counted from 0.
+fn at_place(values: &ArrayRef, place: f64, descending: bool) -> Result<ScalarValue> {
     let (low, high) = (place.floor() as usize, place.ceil() as usize);
     let at = |index: usize| if descending { values.len() - 1 - index } else { index };
     let (low, high, part) = (at(low), at(high), place - place.floor());

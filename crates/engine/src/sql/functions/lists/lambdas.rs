@@ -192,6 +192,7 @@ impl Higher for Reduce {
             Some(answer) => Arc::new(carried.as_ref().clone().with_data_type(answer.data_type().clone())),
             None => carried,
         };
+        let carried = Arc::new(carried.as_ref().clone().with_nullable(true));
         Ok(vec![carried, item(&values[0])?, place()])
     }
 

@@ -2,13 +2,13 @@
 //! Not here: any function.
 //! Called by the families, and by the registration in `functions`.
 
-pub(super) mod aggregate;
+pub(crate) mod aggregate;
 pub(super) mod general;
 pub(super) mod lambda;
-pub(super) mod lists;
-pub(super) mod typed;
-pub(super) mod types;
-pub(super) mod values;
+pub(crate) mod lists;
+pub(crate) mod typed;
+pub(crate) mod types;
+pub(crate) mod values;
 
 use std::sync::Arc;
 
