@@ -46,11 +46,12 @@ pub(super) fn fault(action: Action, source: &S3Source, shown: &str, error: Store
     let doing = format!("{} {shown}", action.doing());
     let words = words(&error);
     match error {
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } if is_login(&words) => {
+        error if is_denied(&error) && is_login(&words) => {
             Error::new(codes::DEST_002, format!("{doing}: S3 does not know the key, or its secret is another"))
                 .hint("look at `auth` of the destination")
         }
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+        // Removals are answered for together, so that a right that is missing is no answer of its own there.
+        error if is_denied(&error) || words.contains("AccessDenied") => {
             let (bucket, path) = (source.bucket(), &source.config().path);
             let error = Error::new(codes::DEST_003, format!("{doing}: access denied; {} is missing", action.right()));
             let error = match action {
@@ -106,6 +107,10 @@ fn words(error: &StoreError) -> String {
         cause = error.source();
     }
     text
+}
+
+fn is_denied(error: &StoreError) -> bool {
+    matches!(error, StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. })
 }
 
 fn is_login(words: &str) -> bool {

@@ -89,6 +89,16 @@ impl Folder {
         self.sync_folders(to)
     }
 
+    /// Removes the folders above a path that hold nothing any more.
+    fn remove_empty_folders(&self, path: &Path) {
+        for above in path.ancestors().skip(1).take_while(|above| *above != self.root) {
+            // A folder that holds something stays.
+            if fs::remove_dir(above).is_err() {
+                break;
+            }
+        }
+    }
+
     fn write(&self, path: &str, content: &[u8]) -> Result<(), IoError> {
         let path = self.at(path);
         self.make_room(&path)?;
@@ -210,7 +220,9 @@ impl Place for Folder {
                 return Ok(());
             }
             folder.put(&before, &after)?;
-            folder.sync_folders(&before)
+            folder.sync_folders(&before)?;
+            folder.remove_empty_folders(&before);
+            Ok(())
         })
         .await
     }
@@ -219,12 +231,7 @@ impl Place for Folder {
         let file = self.at(path);
         self.work("removing", path, move |folder| {
             where_present(fs::remove_file(&file))?;
-            for above in file.ancestors().skip(1).take_while(|above| *above != folder.root) {
-                // A folder that holds something stays.
-                if fs::remove_dir(above).is_err() {
-                    break;
-                }
-            }
+            folder.remove_empty_folders(&file);
             Ok(())
         })
         .await

@@ -27,7 +27,7 @@ use super::place::Place;
 use super::record::{FileRecord, Found, Publication, Records, SetRecord};
 use super::spool::Spool;
 use super::{open_rows, types};
-use crate::tolerance::Tolerance;
+use crate::tolerance::{SetAside, Tolerance};
 
 /// Files on their way at the same time.
 const AT_ONCE: usize = 4;
@@ -50,6 +50,8 @@ pub(super) struct SetWriter {
     written: u64,
     /// What the receipts of `write` have named.
     rejected: Vec<RowOutcome>,
+    /// What was refused before it came here.
+    aside: Option<SetAside>,
     /// Where files stand that no record names yet.
     staging: Option<String>,
 }
@@ -132,6 +134,7 @@ impl SetWriter {
             batches: 0,
             written: 0,
             rejected: Vec::new(),
+            aside: None,
             staging: None,
         })
     }
@@ -141,7 +144,7 @@ impl SetWriter {
     }
 
     async fn publish_staged(&mut self, staged: &[u64]) -> Result<Receipt> {
-        let tolerance = Tolerance::new(&self.target, self.written);
+        let tolerance = Tolerance::new(&self.target, self.written).beside(self.aside);
         tolerance.check(&self.rejected)?;
         let desk = self.desk()?;
         desk.verify(staged)?;
@@ -290,6 +293,10 @@ impl Writer for SetWriter {
             live.ok_or_else(|| Error::internal("a row was taken back that never came"))?.clear(row.ordinal as usize);
         }
         Ok(())
+    }
+
+    fn set_aside(&mut self, rows: u64, read: u64) {
+        self.aside = Some(SetAside { rows, read });
     }
 
     async fn publish(&mut self, staged: &[u64]) -> Result<Receipt> {

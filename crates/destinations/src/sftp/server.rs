@@ -163,6 +163,20 @@ impl Server {
         }
     }
 
+    /// Removes the folders above a path that hold nothing any more.
+    async fn remove_empty_folders(&self, path: &str) -> Result<()> {
+        let session = self.session().await?;
+        let mut above = path;
+        while let Some((folder, _)) = above.rsplit_once('/') {
+            // A folder that holds something stays.
+            if session.files.remove_dir(self.at(folder)).await.is_err() {
+                break;
+            }
+            above = folder;
+        }
+        Ok(())
+    }
+
     async fn remove_one(&self, path: &str) -> Result<bool> {
         match self.session().await?.files.remove_file(self.at(path)).await {
             Ok(()) => Ok(true),
@@ -292,7 +306,7 @@ impl Place for Server {
         }
         self.make_room(to).await?;
         match self.session().await?.replace(&self.at(from), &self.at(to)).await {
-            Ok(()) => Ok(()),
+            Ok(()) => self.remove_empty_folders(from).await,
             Err(error) if is_absent(&error) && self.size(from).await?.is_none() => Ok(()),
             Err(error) => Err(self.fault("renaming", from, error)),
         }
@@ -304,16 +318,7 @@ impl Place for Server {
                 self.remove_one(&numbered(path, number)).await?;
             }
         }
-        let session = self.session().await?;
-        let mut above = path;
-        while let Some((folder, _)) = above.rsplit_once('/') {
-            // A folder that holds something stays.
-            if session.files.remove_dir(self.at(folder)).await.is_err() {
-                break;
-            }
-            above = folder;
-        }
-        Ok(())
+        self.remove_empty_folders(path).await
     }
 
     async fn list(&self, path: &str) -> Result<Vec<String>> {
