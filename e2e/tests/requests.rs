@@ -11,7 +11,7 @@ use crate::harness::{Asked, Reply, Service, World};
 /// A project that delivers the rows of `people.csv` to the service, with these settings of destination and sync.
 pub fn deliver(world: &World, service: &Service, settings: &str, options: &str) {
     let settings = settings.replace("{url}", &service.url);
-    let url = if settings.contains("url:") { String::new() } else { format!("url: \"{}/people\", ", service.url) };
+    let url = if settings.starts_with("url:") { String::new() } else { format!("url: \"{}/people\", ", service.url) };
     world.write(
         "tapline.yaml",
         &format!(
