@@ -182,7 +182,6 @@ pub(super) enum Outcome {
 }
 
 /// The share of the rows and lines of a run that are rejected; all of them where rows are open from before.
-#[expect(clippy::cast_precision_loss, reason = "a share need not be exact beyond 2^53 rows")]
 fn ratio(report: &RunReport) -> f64 {
     let rejected = report.rows.rejected + report.rows.delete_rejected + report.source_rows.rejected;
     let read = report.rows.read + report.rows.deleted + report.rows.delete_rejected + report.source_rows.rejected;

@@ -10,6 +10,7 @@ mod app;
 mod authorisation;
 mod definitions;
 mod document;
+mod erase;
 mod models;
 mod protection;
 mod schedules;

@@ -38,7 +38,7 @@ impl PostgresStore {
         reject::seal(sealer, &lease.sync, rejects).await
     }
 
-    #[expect(clippy::unused_async, reason = "the other store waits for a lock")]
+    /// There is no file beside a database.
     async fn lock_opening(&self) -> Result<Option<std::fs::File>> {
         Ok(None)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
-use tapline_core::server_state::{Actor, ActorKind, AuditEntry, Role, Token};
+use tapline_core::server_state::{Actor, ActorKind, AuditEntry, Token};
 use tapline_core::{Error, ServerStore, codes};
 use tapline_server::auth::Minted;
 
@@ -103,7 +103,6 @@ async fn revoke(arguments: &TokenRevoke, store: &Arc<dyn ServerStore>, context: 
 /// A token without its hash.
 fn shown(token: &Token) -> Value {
     let Token { id, name, role, created_at, created_by, expires_at, last_used_at, .. } = token;
-    let role: Role = *role;
     json!({
         "id": id, "name": name, "role": role, "created_at": created_at, "created_by": created_by,
         "expires_at": expires_at, "last_used_at": last_used_at,
