@@ -28,21 +28,28 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if kind != "application/json" && !kind.ends_with("+json") {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                codes::API_006,
-                "the body has to be JSON, and to say so",
-            )
-            .hint("send the header `Content-Type: application/json`"));
-        }
-        let bytes = body(request).await?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| Problem::malformed(format!("the body cannot be read: {error}")))
+        let is_json = says_json(&request);
+        parsed(is_json, &body(request).await?).map(Self)
     }
+}
+
+/// Whether a request says that its body is JSON.
+fn says_json(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || kind.ends_with("+json")
+}
+
+fn parsed<T: DeserializeOwned>(is_json: bool, bytes: &Bytes) -> Result<T, Problem> {
+    if !is_json {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            codes::API_006,
+            "the body has to be JSON, and to say so",
+        )
+        .hint("send the header `Content-Type: application/json`"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| Problem::malformed(format!("the body cannot be read: {error}")))
 }
 
 /// A JSON body, or the default where the body is empty.
@@ -52,16 +59,13 @@ pub struct OptionalJson<T>(pub T);
 impl<T: DeserializeOwned + Default + Send, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !request.headers().contains_key(header::CONTENT_TYPE) {
-            let bytes = body(request).await?;
-            return if bytes.is_empty() {
-                Ok(Self(T::default()))
-            } else {
-                Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::API_006, "the body has no Content-Type"))
-            };
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let is_json = says_json(&request);
+        let bytes = body(request).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
         }
-        Json::from_request(request, state).await.map(|Json(value)| Self(value))
+        parsed(is_json, &bytes).map(Self)
     }
 }
 

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::{Request, header};
 use serde_json::json;
+use tapline_endpoint::{Fault, Operation};
 
 use crate::app::{ADMIN, TestApp};
 
@@ -81,7 +82,9 @@ async fn queries_have_rows_columns_and_limits() {
     query(json!({ "sql": "DROP TABLE x" })).await.fails(422, "SQL-010");
     query(json!({ "sql": sql, "limit": 1_000_000 })).await.fails(400, "API-006");
     query(json!({ "sql": "SELECT * FROM 's3://other/people.csv'" })).await.fails(502, "S3-009");
-    query(json!({ "sql": "SELECT * FROM '/etc/passwd'" })).await;
-    let slow = "SELECT count(*) FROM range(100000) a, range(100000) b";
-    query(json!({ "sql": slow, "timeout_ms": 50 })).await.fails(504, "API-005");
+    let local = query(json!({ "sql": "SELECT * FROM '/etc/passwd'" })).await;
+    assert!(local.status.is_client_error() || local.status.is_server_error(), "{}", local.text);
+    assert!(!local.text.contains("root:"), "{}", local.text);
+    app.endpoint.inject(Fault::stall().on(Operation::GetObject));
+    query(json!({ "sql": sql, "timeout_ms": 50 })).await.fails(504, "API-005");
 }
