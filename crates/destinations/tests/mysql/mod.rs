@@ -9,7 +9,6 @@ mod own_server;
 mod settings;
 mod types;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
