@@ -10,7 +10,6 @@ mod own_server;
 mod types;
 mod widening;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
