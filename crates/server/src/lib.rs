@@ -2,6 +2,9 @@
 //! Not here: runs (the engine), storage of state (`tapline-state`); both come in from the binary's wiring.
 //! Called by `tapline serve`, `export` and `apply`.
 
+// The futures of the engine lie deep within those of the routes.
+#![recursion_limit = "256"]
+
 mod addresses;
 pub mod alerts;
 mod apart;
