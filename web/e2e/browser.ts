@@ -5,6 +5,8 @@ import { preview, type PreviewServer } from 'vite';
 
 export type Scheme = 'light' | 'dark';
 
+export const patience = 120_000;
+
 /** Debian's Chromium, or another one named by TAPLINE_CHROMIUM. */
 export function openBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: process.env.TAPLINE_CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
@@ -25,6 +27,8 @@ export async function openWindow(browser: Browser, url: string, scheme: Scheme, 
     reducedMotion: 'reduce',
     permissions: ['clipboard-read', 'clipboard-write'],
   });
+  // A busy machine is slow; nothing here measures time.
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
   const troubles: string[] = [];
   page.on('console', (message) => {

@@ -10,11 +10,10 @@ import { createInterface } from 'node:readline';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PreviewServer } from 'vite';
-import { openBrowser, openPages, openWindow, settled, world } from './browser';
+import { openBrowser, openPages, openWindow, patience, settled, world } from './browser';
 
 const binary = process.env.TAPLINE_BINARY;
 const endpoint = process.env.TAPLINE_S3;
-const patience = 60_000;
 
 let browser: Browser;
 let mock: { server: PreviewServer; url: string } | undefined;

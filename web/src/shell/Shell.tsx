@@ -127,7 +127,7 @@ function Person({ name, email, role, showKeys }: PersonProps) {
     <div className={styles.person}>
       <Menu position="top-start" width={224}>
         <Menu.Target>
-          <ActionIcon variant="default" size={36} radius={18} aria-label={`${name}: theme, keys, sign out`}>
+          <ActionIcon variant="default" size={36} radius={18} aria-label={`${initials(name || email)}, ${name}: theme, keys, sign out`}>
             {initials(name || email)}
           </ActionIcon>
         </Menu.Target>
