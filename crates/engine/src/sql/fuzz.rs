@@ -146,8 +146,8 @@ const PIECES: [&str; 134] = [
 
 fn statement() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(PIECES.as_slice()).prop_map(str::to_owned);
-    let any = prop_oneof![20 => piece, 1 => "\\PC{0,6}"];
-    let words = prop::collection::vec(any, 0..24).prop_map(|pieces| pieces.join(" "));
+    let word = prop_oneof![20 => piece, 1 => "\\PC{0,6}"];
+    let words = prop::collection::vec(word, 0..24).prop_map(|pieces| pieces.join(" "));
     // Half of the texts begin as a query does, so that more than the parser sees them.
     (any::<bool>(), words).prop_map(|(query, words)| match query {
         true => format!("SELECT a, {words} FROM (VALUES (1, 'x', [1])) t(a, b, c)"),
