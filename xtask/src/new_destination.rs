@@ -76,7 +76,7 @@ fn listed(text: &str, name: &str) -> Outcome<String> {
 fn with_module(text: &str, line: &str) -> Outcome<String> {
     let kind = line.split("mod ").next().unwrap_or_default();
     let is_module = |other: &&str| other.starts_with(&format!("{kind}mod ")) && other.ends_with(';');
-    let after = text.lines().filter(is_module).filter(|other| **other < *line).last();
+    let after = text.lines().rfind(|other| is_module(other) && **other < *line);
     match after {
         Some(after) => Ok(text.replacen(&format!("{after}\n"), &format!("{after}\n{line}\n"), 1)),
         None => {

@@ -10,6 +10,7 @@ mod mariadb;
 #[path = "../../../crates/destinations/tests/postgres/own_server.rs"]
 mod own_server;
 mod server;
+#[allow(dead_code, reason = "each test program uses another part of it")]
 #[path = "../../../crates/destinations/tests/http/service.rs"]
 mod service;
 mod target;

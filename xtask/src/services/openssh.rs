@@ -5,7 +5,7 @@
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::supervisor::{Lifetime, Place, Running, Start, free_port};
 use super::{Service, wait_until};

@@ -236,7 +236,9 @@ impl Dictionaries {
     pub(super) fn new(field: &Field, array: &dyn AnyDictionaryArray) -> Result<Self, ArrowError> {
         let values = array.values();
         let plain = field.clone().with_data_type(values.data_type().clone());
-        Ok(Self { keys: array.normalized_keys(), values: Column::new(&plain, values)? })
+        // Without values every row is null, and the keys point at nothing.
+        let keys = if values.is_empty() { vec![0; array.len()] } else { array.normalized_keys() };
+        Ok(Self { keys, values: Column::new(&plain, values)? })
     }
 }
 

@@ -62,8 +62,9 @@ impl Node {
                     Reading::Float(number) => number.into(),
                 });
                 // `007` and `0x10` stay what they are for whoever takes a text.
-                let exact = |json: &Json| !json.is_i64() && !json.is_u64() || json.to_string() == text;
-                typed.filter(exact).unwrap_or(Json::String(text))
+                let spelled =
+                    |json: &Json| json.as_i64().map(|n| n.to_string()).or(json.as_u64().map(|n| n.to_string()));
+                typed.filter(|json| spelled(json).is_none_or(|digits| digits == text)).unwrap_or(Json::String(text))
             }
             Value::Sequence(items) => items.iter().map(|item| item.json(text)).collect(),
             Value::Mapping(entries) => {

@@ -46,7 +46,8 @@ pub(super) fn fault(action: Action, source: &S3Source, shown: &str, error: Store
     let doing = format!("{} {shown}", action.doing());
     let words = words(&error);
     match error {
-        error if is_denied(&error) && is_login(&words) => {
+        // A listing that is refused comes without a kind of its own: AWS's code is what tells.
+        _ if is_login(&words) => {
             Error::new(codes::DEST_002, format!("{doing}: S3 does not know the key, or its secret is another"))
                 .hint("look at `auth` of the destination")
         }

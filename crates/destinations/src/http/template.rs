@@ -81,9 +81,9 @@ impl Text {
 
     /// The words inside of its tags.
     fn names(&self) -> impl Iterator<Item = &str> {
-        let tags = self.source.split("{{").chain(self.source.split("{%"));
-        let inside =
-            tags.filter_map(|part| part.split_once("}}").or_else(|| part.split_once("%}")).map(|(tag, _)| tag));
+        let inside = [("{{", "}}"), ("{%", "%}")].into_iter().flat_map(|(open, close)| {
+            self.source.split(open).skip(1).filter_map(move |part| part.split_once(close).map(|(tag, _)| tag))
+        });
         inside.flat_map(|tag| tag.split(|character: char| !character.is_alphanumeric() && character != '_'))
     }
 

@@ -45,7 +45,7 @@ pub struct Mysql;
 impl Connector for Mysql {
     const NAME: &'static str = "mysql";
     const SUMMARY: &'static str = "MariaDB 10.5 and MySQL 8 and later: InnoDB tables, published in one transaction";
-    const MATURITY: Maturity = Maturity::Beta;
+    const MATURITY: Maturity = Maturity::Alpha;
     const TESTED_AGAINST: &'static str = "MariaDB 10.11; MySQL 8 is untested";
     type Config = Config;
 

@@ -77,7 +77,7 @@ impl MysqlWriter {
 
     /// Encodes the columns of a batch; `None` for fields that it does not have. The second part are the rows that
     /// cannot be stored, with the reason, by row; a row's first finding speaks.
-    fn encode(&mut self, batch: &ChangeBatch) -> Result<(Vec<Option<Cells>>, BTreeMap<usize, Bad>)> {
+    fn encode(&mut self, batch: &ChangeBatch) -> Result<Encoded> {
         let schema = &self.target.schema;
         let mut columns: Vec<Option<Cells>> = schema.fields().iter().map(|_| None).collect();
         let given: Vec<usize> = match batch.op {
@@ -106,6 +106,9 @@ impl MysqlWriter {
         Ok((columns, bad))
     }
 }
+
+/// The columns of a batch, and the rows that cannot be stored.
+type Encoded = (Vec<Option<Cells>>, BTreeMap<usize, Bad>);
 
 /// A row of a batch that cannot be stored.
 struct Bad {

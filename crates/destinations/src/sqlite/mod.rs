@@ -40,7 +40,7 @@ impl Connector for Sqlite {
     const NAME: &'static str = "sqlite";
     const SUMMARY: &'static str = "tables of a SQLite file";
     const MATURITY: Maturity = Maturity::Beta;
-    const TESTED_AGAINST: &'static str = "SQLite 3.50, which is built in";
+    const TESTED_AGAINST: &'static str = "SQLite 3.51, which is built in";
 
     type Config = Config;
 

@@ -1,5 +1,6 @@
 //! The conformance suite on HTTP, and what a server must not be led to.
 
+#[allow(dead_code, reason = "each test program uses another part of it")]
 mod service;
 
 use std::path::Path;

@@ -6,6 +6,7 @@ use axum::extract::State;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
+use tapline_core::ErasedConnector;
 use tapline_storage::S3SourceConfig;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -50,7 +51,7 @@ struct CapabilitiesView {
     security(("token" = ["viewer"]), ("session" = ["viewer"])),
     responses((status = 200, description = "The kinds, with the JSON Schemas of their settings", body = Page<ConnectorView>)))]
 async fn connectors(State(app): State<App>, _: Viewer) -> axum::Json<Page<ConnectorView>> {
-    let view = |connector: &Box<dyn tapline_core::ErasedConnector>| {
+    let view = |connector: &dyn ErasedConnector| {
         let can = connector.capabilities();
         ConnectorView {
             kind: connector.name().to_owned(),
@@ -65,7 +66,7 @@ async fn connectors(State(app): State<App>, _: Viewer) -> axum::Json<Page<Connec
             schema: whole(|generator| connector.schema(generator)),
         }
     };
-    axum::Json(Page::whole(app.catalog.parts.connectors().iter().map(view).collect()))
+    axum::Json(Page::whole(app.catalog.parts.connectors().iter().map(|connector| view(connector.as_ref())).collect()))
 }
 
 /// A kind of source.

@@ -254,7 +254,7 @@ async fn rejects_come_in_pages(place: &dyn Place) {
         encoded_key: row.to_be_bytes().to_vec(),
         key: json!({ "id": format!("customer {row}") }),
         reason: format!("refused for reason {}", row % 3),
-        code: if row % 2 == 0 { "ROW-001" } else { "ROW-002" }.to_owned(),
+        code: if row.is_multiple_of(2) { "ROW-001" } else { "ROW-002" }.to_owned(),
         payload: (row < 100).then(|| json!({ "name": row })),
         attempts: 1,
         first_at: Utc::now(),

@@ -68,10 +68,10 @@ fn summary(connector: &dyn ErasedConnector) -> Value {
 }
 
 fn list(connectors: &[Box<dyn ErasedConnector>]) -> String {
-    let row = |connector: &Box<dyn ErasedConnector>| {
+    let row = |connector: &dyn ErasedConnector| {
         [connector.name(), connector.maturity().as_str(), connector.summary()].map(str::to_owned).to_vec()
     };
-    human::columns(&connectors.iter().map(row).collect::<Vec<_>>(), &[])
+    human::columns(&connectors.iter().map(|connector| row(connector.as_ref())).collect::<Vec<_>>(), &[])
 }
 
 /// How far a kind has come, in words.

@@ -63,12 +63,9 @@ impl Binder<'_> {
                 }
                 None => None,
             },
-            LogicalPlan::Limit(limit) => match self.with_position(&limit.input)? {
-                Some((input, position)) => {
-                    Some((LogicalPlan::Limit(Limit { input: Arc::new(input), ..limit.clone() }), position))
-                }
-                None => None,
-            },
+            LogicalPlan::Limit(limit) => self.with_position(&limit.input)?.map(|(input, position)| {
+                (LogicalPlan::Limit(Limit { input: Arc::new(input), ..limit.clone() }), position)
+            }),
             LogicalPlan::Sort(sort) => {
                 let name = self.unique("tapline_position");
                 let row = row_number().order_by(sort.expr.clone()).build()?.alias(&name);

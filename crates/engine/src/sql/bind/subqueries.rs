@@ -135,7 +135,7 @@ impl Joined<'_, '_> {
         // The keys are found below the name that the marked side gets.
         for condition in &mut conditions {
             if let (Expr::BinaryExpr(binary), Some(key)) = (condition, keys.next()) {
-                binary.right = Box::new(Expr::Column(Column::new(Some(name.as_str()), key.name.as_str())));
+                *binary.right = Expr::Column(Column::new(Some(name.as_str()), key.name.as_str()));
             }
         }
         let right = LogicalPlanBuilder::from(freed.plan).project(exprs)?.alias(name.as_str())?.build()?;
