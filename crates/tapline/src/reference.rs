@@ -22,11 +22,13 @@ pub struct Key {
 /// The keys of an object schema whose definitions stand under `$defs`.
 pub fn keys(schema: &Value) -> Vec<Key> {
     let mut keys = Vec::new();
-    collect(schema, schema, "", &mut keys);
+    collect(schema, &[schema], "", &mut keys);
     keys
 }
 
-fn collect(root: &Value, object: &Value, prefix: &str, keys: &mut Vec<Key>) {
+/// Adds the keys of the last of `path`, which is a way from the outermost settings inwards.
+fn collect(root: &Value, path: &[&Value], prefix: &str, keys: &mut Vec<Key>) {
+    let Some(object) = path.last() else { return };
     let required = object["required"].as_array().cloned().unwrap_or_default();
     let Some(properties) = object["properties"].as_object() else { return };
     for (name, property) in properties {
@@ -40,8 +42,9 @@ fn collect(root: &Value, object: &Value, prefix: &str, keys: &mut Vec<Key>) {
             default: default.map(written),
             description: description.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
         });
-        if resolved["properties"].is_object() {
-            collect(root, resolved, &format!("{prefix}{name}."), keys);
+        // Settings may hold settings of their own kind, as a role's base identity does: once is enough.
+        if resolved["properties"].is_object() && !path.iter().any(|outer| std::ptr::eq(*outer, resolved)) {
+            collect(root, &[path, &[resolved]].concat(), &format!("{prefix}{name}."), keys);
         }
     }
 }
