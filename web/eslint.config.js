@@ -9,6 +9,8 @@ export default typescript.config(
   hooks.configs.flat['recommended-latest'],
   {
     rules: {
+      // Taking keys off an object names them `_`.
+      '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_+$', ignoreRestSiblings: true }],
       'no-restricted-syntax': [
         'error',
         {

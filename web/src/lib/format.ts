@@ -55,7 +55,8 @@ export function clock(milliseconds: number): string {
 export function relative(time: Date, now: Date): string {
   const distance = now.getTime() - time.getTime();
   const size = Math.abs(distance);
-  if (size < 45_000) return distance >= 0 ? 'just now' : 'in a moment';
+  // The page's clock may be 15 seconds behind, so that what has just happened lies ahead of it.
+  if (size < 45_000) return distance >= -15_000 ? 'just now' : 'in a moment';
   const minute = 60_000;
   const [value, unit] =
     size < 59.5 * minute

@@ -9,7 +9,7 @@ export function Time({ at, none = 'never' }: { at: string | null | undefined; no
   const time = new Date(at);
   return (
     <time dateTime={at} title={exact(time)} className="number">
-      {relative(time, new Date(Math.max(now, Date.now() - 15_000)))}
+      {relative(time, new Date(now))}
     </time>
   );
 }
