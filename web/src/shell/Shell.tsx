@@ -4,7 +4,7 @@ import { ActionIcon, Menu, Modal, useMantineColorScheme } from '@mantine/core';
 import { useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { Link, Outlet, useNavigate } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
-import { request } from '../api/client';
+import { api } from '../api/client';
 import { sessionQuery } from '../api/queries';
 import { isTyping, Keys, modifier } from '../lib/keyboard';
 import { Icon } from '../parts/Icon';
@@ -119,7 +119,7 @@ function Person({ name, email, role, showKeys }: PersonProps) {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const client = useQueryClient();
   const signOut = async () => {
-    await request('DELETE', '/session');
+    await api.DELETE('/session');
     client.clear();
     window.location.assign('/signin');
   };

@@ -97,7 +97,7 @@ function Editor({ connector, existing, back }: EditorProps) {
     setSaving(draft ? 'draft' : 'done');
     setError(null);
     try {
-      const saved = await save<Destination>(client, { noun: 'destinations', existing, name: name.trim(), settings, draft });
+      const saved = await save(client, { noun: 'destinations', existing, name: name.trim(), settings, draft });
       tell(draft ? `Kept ${saved.name} as a draft` : `Saved ${saved.name}`);
       await navigate({ to: '/destinations/$name', params: { name: saved.name } });
     } catch (failure) {

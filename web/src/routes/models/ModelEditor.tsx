@@ -4,9 +4,9 @@ import { Button, MultiSelect, Select, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
-import { request } from '../../api/client';
+import { answer, api } from '../../api/client';
 import { functionsQuery, modelQuery, sourcesQuery, streamsQuery } from '../../api/queries';
-import type { KeyCheck, Model, ModelSettings, QueryResult } from '../../api/types';
+import type { KeyCheck, Model, ModelSettings } from '../../api/types';
 import { count, counted } from '../../lib/format';
 import { keyOf } from '../../lib/model';
 import { useMay } from '../../lib/roles';
@@ -65,7 +65,7 @@ function Editor({ existing, settings }: { existing?: Model; settings: ModelSetti
     setSaving(true);
     setError(null);
     try {
-      const saved = await save<Model>(client, { noun: 'models', existing, name: name.trim(), settings: current });
+      const saved = await save(client, { noun: 'models', existing, name: name.trim(), settings: current });
       tell(`Saved ${saved.name}`);
       await navigate({ to: '/models/$name', params: { name: saved.name } });
     } catch (failure) {
@@ -176,7 +176,7 @@ function Editor({ existing, settings }: { existing?: Model; settings: ModelSetti
           readOnly={fixed}
           mayRun={may && source !== ''}
           run={(text, limit, signal) =>
-            request<QueryResult>('POST', '/models/preview', {}, { body: { settings: { source, sql: text, primary_key: key }, limit }, signal })
+            answer(api.POST('/models/preview', { body: { settings: { source, sql: text, primary_key: key }, limit }, signal }))
           }
           onResult={(result) => setColumns(result.columns.map((column) => column.name))}
         />
@@ -208,7 +208,7 @@ function KeyChoice({ value, onChange, columns, settings, disabled, may }: KeyCho
     setBusy(true);
     setError(null);
     try {
-      setChecked({ of, found: await request<KeyCheck>('POST', '/models/key-check', {}, { body: { settings } }) });
+      setChecked({ of, found: await answer(api.POST('/models/key-check', { body: { settings } })) });
     } catch (failure) {
       setError(failure);
     } finally {

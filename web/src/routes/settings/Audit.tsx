@@ -15,8 +15,8 @@ const columns: ColumnOf<AuditEntry>[] = [
   {
     id: 'details',
     label: 'Details',
-    value: (entry) => JSON.stringify(entry.details ?? {}),
-    show: (entry) => (entry.details && Object.keys(entry.details).length > 0 ? <code className="muted">{JSON.stringify(entry.details)}</code> : null),
+    value: (entry) => JSON.stringify(entry.details),
+    show: (entry) => (Object.keys(entry.details).length > 0 ? <code className="muted">{JSON.stringify(entry.details)}</code> : null),
     wideOnly: true,
   },
   { id: 'from', label: 'From', value: (entry) => entry.address },
@@ -47,7 +47,7 @@ export function Audit() {
           columns={columns}
           chips={chips}
           sort="-when"
-          rowKey={(entry) => entry.id}
+          rowKey={(entry) => String(entry.id)}
           text={(entry) => `${entry.action} ${entry.actor.name} ${entry.target ?? ''} ${entry.address ?? ''}`}
         />
       )}

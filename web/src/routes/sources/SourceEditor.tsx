@@ -4,9 +4,9 @@ import { Button, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { useEffect, useRef, useState, type ReactNode } from 'react';
-import { request } from '../../api/client';
+import { answer, api } from '../../api/client';
 import { sourceQuery } from '../../api/queries';
-import type { Policies, Source } from '../../api/types';
+import type { CheckStep, Policies, S3Settings, Source } from '../../api/types';
 import { save } from '../../lib/save';
 import { emptySource, formOf, missing, settingsForPolicy, settingsOf, suggestName, type SourceForm } from '../../lib/source';
 import { CheckSteps, useCheck } from '../../parts/CheckSteps';
@@ -21,7 +21,7 @@ import styles from './sources.module.css';
 export function NewSource() {
   const { data } = useQuery({
     queryKey: ['external id', 'new'],
-    queryFn: () => request<{ external_id: string }>('POST', '/sources/external-id'),
+    queryFn: () => answer(api.POST('/sources/external-id')),
     staleTime: 0,
     gcTime: 0,
     refetchOnWindowFocus: false,
@@ -76,7 +76,7 @@ function Editor({ existing, initial, externalId }: EditorProps) {
     setSaving(draft ? 'draft' : 'done');
     setError(null);
     try {
-      const saved = await save<Source>(client, { noun: 'sources', existing, name: form.name.trim(), settings, draft });
+      const saved = await save(client, { noun: 'sources', existing, name: form.name.trim(), settings, draft });
       tell(draft ? `Kept ${saved.name} as a draft` : `Saved ${saved.name}`);
       await navigate({ to: draft ? '/sources' : '/sources/$name', params: { name: saved.name } });
     } catch (failure) {
@@ -198,7 +198,13 @@ function usePolicies(form: SourceForm, name: string | undefined, principal: stri
   return useQuery({
     queryKey: ['policy', asked, principal],
     queryFn: ({ signal }) =>
-      request<Policies>('POST', '/sources/policy', {}, { query: { principal }, body: JSON.parse(asked ?? '{}') as unknown, signal }),
+      answer(
+        api.POST('/sources/policy', {
+          params: { query: { principal: principal || undefined } },
+          body: JSON.parse(asked ?? '{}') as { settings: S3Settings; name?: string },
+          signal,
+        }),
+      ),
     enabled: asked !== null,
     placeholderData: (before) => before,
     retry: false,
@@ -206,7 +212,7 @@ function usePolicies(form: SourceForm, name: string | undefined, principal: stri
 }
 
 /** The part of the permission policy that answers a refused step. */
-function statementFor(steps: { ok: boolean; name: string; message: string | null; hint: string | null }[], policies: Policies | undefined): string | undefined {
+function statementFor(steps: CheckStep[], policies: Policies | undefined): string | undefined {
   const failed = steps.find((step) => !step.ok);
   if (!failed || !policies) return undefined;
   const words = `${failed.name} ${failed.message ?? ''} ${failed.hint ?? ''}`;

@@ -4,9 +4,9 @@ import { Button, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useMemo, useState, type ReactNode } from 'react';
-import { problemOf, request } from '../../api/client';
+import { answer, api, problemOf } from '../../api/client';
 import { connectorsQuery, destinationsQuery, destinationStreamsQuery, modelsQuery, syncQuery } from '../../api/queries';
-import type { Plan, QueryResult, Run, Sync, SyncSettings } from '../../api/types';
+import type { Plan, Sync, SyncSettings } from '../../api/types';
 import { fieldsFrom, rowsOf, type MappingRow } from '../../lib/mapping';
 import { keyOf } from '../../lib/model';
 import { useMay } from '../../lib/roles';
@@ -87,8 +87,8 @@ function Editor({ existing, settings: initial }: { existing?: Sync; settings: Sy
       // A sync that has run is planned by its name, so that what it delivered counts.
       const made =
         existing && of === JSON.stringify({ ...existing.settings, fields: existing.settings.fields ?? null })
-          ? await request<Plan>('POST', '/syncs/{name}/plan', { name: existing.name }, { body: {} })
-          : await request<Plan>('POST', '/syncs/plan', {}, { body: { settings, name: existing?.name } });
+          ? await answer(api.POST('/syncs/{name}/plan', { params: { path: { name: existing.name } }, body: {} }))
+          : await answer(api.POST('/syncs/plan', { body: { settings, name: existing?.name } }));
       setPlan({ of, plan: made });
     } catch (failure) {
       setError(failure);
@@ -100,14 +100,14 @@ function Editor({ existing, settings: initial }: { existing?: Sync; settings: Sy
     setBusy(start ? 'run' : 'save');
     setError(null);
     try {
-      const saved = await save<Sync>(client, { noun: 'syncs', existing, name: name.trim(), settings });
+      const saved = await save(client, { noun: 'syncs', existing, name: name.trim(), settings });
       if (!start) {
         tell(`Saved ${saved.name}`);
         await navigate({ to: '/syncs/$name', params: { name: saved.name } });
         return;
       }
-      const run = await request<Run>('POST', '/syncs/{name}/runs', { name: saved.name }, { body: {} });
-      await navigate({ to: '/runs/$id', params: { id: run.id ?? run.run } });
+      const run = await answer(api.POST('/syncs/{name}/runs', { params: { path: { name: saved.name } }, body: {} }));
+      await navigate({ to: '/runs/$id', params: { id: run.id } });
     } catch (failure) {
       setError(failure);
       setBusy(null);
@@ -208,8 +208,10 @@ function Editor({ existing, settings: initial }: { existing?: Sync; settings: Sy
 function useColumns(model: string, may: boolean) {
   return useQuery({
     queryKey: ['models', model, 'columns'],
-    queryFn: ({ signal }) =>
-      request<QueryResult>('POST', '/models/{name}/preview', { name: model }, { body: { limit: 1 }, signal }).then((result) => result.columns),
+    queryFn: async ({ signal }) => {
+      const call = api.POST('/models/{name}/preview', { params: { path: { name: model } }, body: { limit: 1 }, signal });
+      return (await answer(call)).columns;
+    },
     enabled: model !== '' && may,
     staleTime: 60_000,
     retry: false,
