@@ -57,8 +57,8 @@ beforeAll(async () => {
   fresh = await worlds[1].server();
   const started = await startService();
   service = started.service;
-  await makeBusy(worlds[0], busy, started.port);
   await busy.ask('POST', '/setup', { code: busy.code, ...person });
+  await makeBusy(worlds[0], busy, started.port);
   const runs = await busy.ask<{ items: { id: string }[] }>('GET', '/runs?sync=orders_to_service');
   run = `/runs/${runs.items[0]?.id}`;
 });

@@ -1404,6 +1404,16 @@ export interface components {
             /** @description Its name, as a sync names it. */
             name: string;
         };
+        /** @description What a source holds. */
+        Discovery: {
+            /**
+             * Format: int64
+             * @description Files that were not looked into, since their suffix does not fit.
+             */
+            skipped: number;
+            /** @description By name. */
+            streams: components["schemas"]["SourceStream"][];
+        };
         /** @description Whose data are to be forgotten. */
         EraseRequest: {
             /** @description The primary key, field by field, as the destination names them. */
@@ -2370,6 +2380,15 @@ export interface components {
             /** @description How many models read it. */
             models: number;
         };
+        /** @description A column of files. */
+        SourceColumn: {
+            /** @description Its name. */
+            name: string;
+            /** @description Whether it may be NULL. */
+            nullable: boolean;
+            /** @description DuckDB's name of its type. */
+            type: string;
+        };
         /** @description A kind of source. */
         SourceKind: {
             /** @description The `type` of its settings. */
@@ -2385,6 +2404,30 @@ export interface components {
             read: number;
             /** Format: int64 */
             rejected: number;
+        };
+        /** @description Files of one kind that are read as one. */
+        SourceStream: {
+            /**
+             * Format: int64
+             * @description Their size in the bucket.
+             */
+            bytes: number;
+            /** @description The columns, in order. */
+            columns: components["schemas"]["SourceColumn"][];
+            /** @description How CSV is read, and why. */
+            dialect?: Record<string, unknown> | null;
+            error?: components["schemas"]["ErrorReport"] | null;
+            /**
+             * Format: int64
+             * @description How many files.
+             */
+            files: number;
+            /** @description csv, parquet or ndjson. */
+            format: string;
+            /** @description The path below the source's, without suffix. */
+            name: string;
+            /** @description An s3 URL or a pattern, to be put into FROM. */
+            path: string;
         };
         /** @description A statement to be run. */
         Statement: {
@@ -2536,28 +2579,6 @@ export interface components {
             name: string;
             /** @description What they may do. */
             role: components["schemas"]["Role"];
-        };
-        SourceStream: {
-            /** Format: int64 */
-            bytes: number;
-            columns: components["schemas"]["SourceColumn"][];
-            dialect?: Record<string, unknown> | null;
-            error?: null | components["schemas"]["ErrorReport"];
-            /** Format: int64 */
-            files: number;
-            format: string;
-            name: string;
-            path: string;
-        };
-        SourceColumn: {
-            name: string;
-            nullable: boolean;
-            type: string;
-        };
-        Discovery: {
-            /** Format: int64 */
-            skipped: number;
-            streams: components["schemas"]["SourceStream"][];
         };
     };
     responses: never;

@@ -127,8 +127,9 @@ function Person({ name, email, role, showKeys }: PersonProps) {
     <div className={styles.person}>
       <Menu position="top-start" width={224}>
         <Menu.Target>
-          <ActionIcon variant="default" size={36} radius={18} aria-label={`${initials(name || email)}, ${name}: theme, keys, sign out`}>
-            {initials(name || email)}
+          <ActionIcon variant="default" size={36} radius={18}>
+            <span aria-hidden="true">{initials(name || email)}</span>
+            <span className="unseen">{name || email}: theme, keys, sign out</span>
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>

@@ -23,11 +23,11 @@ import { Versions } from './Versions';
 import styles from './models.module.css';
 
 export function NewModel() {
-  const search = useSearch({ strict: false }) as { source?: string; from?: string };
+  const search = useSearch({ strict: false }) as { source?: string; from?: string; sql?: string };
   const { data: sources } = useSuspenseQuery(sourcesQuery);
   const usable = sources.filter((source) => !source.draft);
   const source = search.source ?? (usable.length === 1 ? usable[0]?.name : undefined) ?? '';
-  const sql = search.from ? firstQuery({ path: search.from }) : '';
+  const sql = search.sql ?? (search.from ? firstQuery({ path: search.from }) : '');
   return <Editor settings={{ source, sql, primary_key: [] }} />;
 }
 
@@ -124,7 +124,7 @@ function Editor({ existing, settings }: { existing?: Model; settings: ModelSetti
               </Button>
             )}
             {!fixed && (changed || !existing) && (
-              <Button onClick={() => void keep()} loading={saving} disabled={!name.trim() || !source || !sql.trim()}>
+              <Button type="submit" form="model" loading={saving} disabled={!name.trim() || !source || !sql.trim()}>
                 Save model
               </Button>
             )}
@@ -133,7 +133,14 @@ function Editor({ existing, settings }: { existing?: Model; settings: ModelSetti
       }
     >
       {error !== null && <ProblemNote error={error} />}
-      <div className={styles.head}>
+      <form
+        id="model"
+        className={styles.head}
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (name.trim() && source && sql.trim()) void keep();
+        }}
+      >
         <TextInput
           label="Name"
           placeholder="customers"
@@ -160,7 +167,7 @@ function Editor({ existing, settings }: { existing?: Model; settings: ModelSetti
             onChange={useStream}
           />
         )}
-      </div>
+      </form>
       {sources.length === 0 && (
         <p>
           A model reads a source, and there is none yet. <Link to="/sources/new">Add an S3 source</Link>

@@ -95,70 +95,85 @@ function Editor({ existing, initial, externalId }: EditorProps) {
           <Icon name="lock" /> This source comes from the project file. Change it there.
         </p>
       )}
-      <fieldset disabled={existing?.read_only} className={styles.fields}>
-        <Block number={1} title="Bucket" words="Where the files are.">
-          <BucketBlock form={form} change={change} />
-        </Block>
-        <Block number={2} title="Access" words="Who reads them." closed={!bucketDone && !existing}>
-          <AccessBlock form={effective} change={change} policies={policies.data} policyError={policies.error} principal={principal} setPrincipal={setPrincipal} />
-        </Block>
-        <Block number={3} title="Test" words="Each step as it ends, with cause and cure." closed={!bucketDone && !existing}>
-          <div className="stack">
-            <CheckSteps
-              steps={check.steps}
-              running={check.running}
-              error={check.error}
-              again={test}
-              statement={statementFor(check.steps, policies.data)}
-              idle={<p className={styles.plain}>{lacking ?? 'Nothing is changed in your bucket: the test lists it and reads the first bytes of one file.'}</p>}
-            />
-            {check.done?.ok && (
-              <p className={styles.plain} role="status">
-                The connection works. Save it to see the streams inside.
-              </p>
-            )}
-            {!check.steps.some((step) => !step.ok) && (
-              <div>
-                <Button variant={check.done?.ok ? 'default' : 'filled'} disabled={lacking !== null} loading={check.running} onClick={test}>
-                  {check.done ? 'Test again' : 'Test the connection'}
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (check.done?.ok) void keep(false);
+          else test();
+        }}
+      >
+        <fieldset disabled={existing?.read_only} className={styles.fields}>
+          <Block number={1} title="Bucket" words="Where the files are.">
+            <BucketBlock form={form} change={change} />
+          </Block>
+          <Block number={2} title="Access" words="Who reads them." closed={!bucketDone && !existing}>
+            <AccessBlock form={effective} change={change} policies={policies.data} policyError={policies.error} principal={principal} setPrincipal={setPrincipal} />
+          </Block>
+          <Block number={3} title="Test" words="Each step as it ends, with cause and cure." closed={!bucketDone && !existing}>
+            <div className="stack">
+              <CheckSteps
+                steps={check.steps}
+                running={check.running}
+                error={check.error}
+                again={test}
+                statement={statementFor(check.steps, policies.data)}
+                idle={<p className={styles.plain}>{lacking ?? 'Nothing is changed in your bucket: the test lists it and reads the first bytes of one file.'}</p>}
+              />
+              {check.done?.ok && (
+                <p className={styles.plain} role="status">
+                  The connection works. Save it to see the streams inside.
+                </p>
+              )}
+              {!check.steps.some((step) => !step.ok) && (
+                <div>
+                  <Button
+                    type={check.done?.ok ? 'button' : 'submit'}
+                    variant={check.done?.ok ? 'default' : 'filled'}
+                    disabled={lacking !== null}
+                    loading={check.running}
+                    onClick={check.done?.ok ? test : undefined}
+                  >
+                    {check.done ? 'Test again' : 'Test the connection'}
+                  </Button>
+                </div>
+              )}
+              <hr className={styles.line} />
+              <TextInput
+                label="Name"
+                description="What models call this source. Letters, digits and underscores."
+                maw={400}
+                required
+                withAsterisk={false}
+                value={form.name}
+                onChange={(event) => {
+                  setNamed(true);
+                  change({ name: event.currentTarget.value });
+                }}
+              />
+              {error !== null && <ProblemNote error={error} />}
+              <div className="row between">
+                <Button
+                  variant="default"
+                  disabled={!bucketDone || form.name.trim() === ''}
+                  loading={saving === 'draft'}
+                  onClick={() => void keep(true)}
+                >
+                  Save as draft
+                </Button>
+                <Button
+                  type={check.done?.ok ? 'submit' : 'button'}
+                  variant={check.done?.ok ? 'filled' : 'default'}
+                  disabled={lacking !== null || form.name.trim() === ''}
+                  loading={saving === 'done'}
+                  onClick={check.done?.ok ? undefined : () => void keep(false)}
+                >
+                  Save and look inside
                 </Button>
               </div>
-            )}
-            <hr className={styles.line} />
-            <TextInput
-              label="Name"
-              description="What models call this source. Letters, digits and underscores."
-              maw={400}
-              required
-              withAsterisk={false}
-              value={form.name}
-              onChange={(event) => {
-                setNamed(true);
-                change({ name: event.currentTarget.value });
-              }}
-            />
-            {error !== null && <ProblemNote error={error} />}
-            <div className="row between">
-              <Button
-                variant="default"
-                disabled={!bucketDone || form.name.trim() === ''}
-                loading={saving === 'draft'}
-                onClick={() => void keep(true)}
-              >
-                Save as draft
-              </Button>
-              <Button
-                variant={check.done?.ok ? 'filled' : 'default'}
-                disabled={lacking !== null || form.name.trim() === ''}
-                loading={saving === 'done'}
-                onClick={() => void keep(false)}
-              >
-                Save and look inside
-              </Button>
             </div>
-          </div>
-        </Block>
-      </fieldset>
+          </Block>
+        </fieldset>
+      </form>
     </Page>
   );
 }

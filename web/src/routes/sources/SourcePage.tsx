@@ -205,7 +205,7 @@ function Inside({ source, streams, may }: { source: string; streams: SourceStrea
           title="Test query"
           bare
           aside={
-            <Button component={Link} to="/models/new" search={{ source, from: stream.path } as never} variant="subtle" size="compact-sm">
+            <Button component={Link} to="/models/new" search={{ source, ...(sql === firstQuery(stream, 20) ? { from: stream.path } : { sql }) } as never} variant="subtle" size="compact-sm">
               Make it a model
             </Button>
           }

@@ -129,75 +129,82 @@ function Editor({ existing, settings: initial }: { existing?: Sync; settings: Sy
         </p>
       )}
       <div className={styles.editor}>
-        <fieldset disabled={fixed} className={styles.steps}>
-          <Step number={1} title="Model" words="Which rows.">
-            <ModelStep value={base.model} models={models} columns={columns.data} onChange={(value) => change({ model: value, cursor_field: null })} />
-          </Step>
-          <Step number={2} title="Destination" words="Where they go, and how.">
-            <TargetStep
-              settings={base}
-              change={change}
-              destinations={destinations}
-              streams={streams}
-              connector={connector}
-              columns={columns.data ?? []}
-              hasKey={model ? keyOf(model.settings).length > 0 : true}
-              trouble={(key) => troubleAt(problems, `/${key}`)}
-            />
-          </Step>
-          <Step number={3} title="Fields" words="Which column fills which field.">
-            <FieldsStep rows={rows} onChange={setRows} columns={columns.data ?? []} target={target?.fields ?? []} />
-          </Step>
-          <Step number={4} title="When" words="And under which name.">
-            <div className="stack">
-              <WhenStep value={when} onChange={setWhen} />
-              <TextInput
-                label="Name"
-                maw={400}
-                value={name}
-                onChange={(event) => {
-                  setNamed(true);
-                  setName(event.currentTarget.value);
-                }}
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            void makePlan();
+          }}
+        >
+          <fieldset disabled={fixed} className={styles.steps}>
+            <Step number={1} title="Model" words="Which rows.">
+              <ModelStep value={base.model} models={models} columns={columns.data} onChange={(value) => change({ model: value, cursor_field: null })} />
+            </Step>
+            <Step number={2} title="Destination" words="Where they go, and how.">
+              <TargetStep
+                settings={base}
+                change={change}
+                destinations={destinations}
+                streams={streams}
+                connector={connector}
+                columns={columns.data ?? []}
+                hasKey={model ? keyOf(model.settings).length > 0 : true}
+                trouble={(key) => troubleAt(problems, `/${key}`)}
               />
-            </div>
-          </Step>
-          <Step title="Plan" words="What the next run will do. Planning writes nothing anywhere.">
-            <div className="stack">
-              {current && <PlanView plan={current} stream={base.stream} isNew={!target} first={!existing?.last_run} />}
-              {error !== null && <ProblemNote error={error} />}
-              {may && (
-                <div className="row">
-                  <Button
-                    variant={current ? 'default' : 'filled'}
-                    disabled={!complete}
-                    loading={busy === 'plan'}
-                    onClick={() => void makePlan()}
-                  >
-                    {current ? 'Plan again' : 'Make the plan'}
-                  </Button>
-                  {!fixed && (
-                    <>
-                      <Button variant="default" disabled={!complete || !name.trim()} loading={busy === 'save'} onClick={() => void keep(false)}>
-                        Save sync
-                      </Button>
-                      {current && !current.error && (
-                        <Button
-                          disabled={!name.trim()}
-                          loading={busy === 'run'}
-                          leftSection={<Icon name="play" size={14} />}
-                          onClick={() => void keep(true)}
-                        >
-                          Save and run
+            </Step>
+            <Step number={3} title="Fields" words="Which column fills which field.">
+              <FieldsStep rows={rows} onChange={setRows} columns={columns.data ?? []} target={target?.fields ?? []} />
+            </Step>
+            <Step number={4} title="When" words="And under which name.">
+              <div className="stack">
+                <WhenStep value={when} onChange={setWhen} />
+                <TextInput
+                  label="Name"
+                  maw={400}
+                  value={name}
+                  onChange={(event) => {
+                    setNamed(true);
+                    setName(event.currentTarget.value);
+                  }}
+                />
+              </div>
+            </Step>
+            <Step number={5} title="Plan" words="What the next run will do. Planning writes nothing anywhere.">
+              <div className="stack">
+                {current && <PlanView plan={current} stream={base.stream} isNew={!target} first={!existing?.last_run} />}
+                {error !== null && <ProblemNote error={error} />}
+                {may && (
+                  <div className="row">
+                    <Button
+                      variant={current ? 'default' : 'filled'}
+                      type="submit"
+                      disabled={!complete}
+                      loading={busy === 'plan'}
+                    >
+                      {current ? 'Plan again' : 'Make the plan'}
+                    </Button>
+                    {!fixed && (
+                      <>
+                        <Button variant="default" disabled={!complete || !name.trim()} loading={busy === 'save'} onClick={() => void keep(false)}>
+                          Save sync
                         </Button>
-                      )}
-                    </>
-                  )}
-                </div>
-              )}
-            </div>
-          </Step>
-        </fieldset>
+                        {current && !current.error && (
+                          <Button
+                            disabled={!name.trim()}
+                            loading={busy === 'run'}
+                            leftSection={<Icon name="play" size={14} />}
+                            onClick={() => void keep(true)}
+                          >
+                            Save and run
+                          </Button>
+                        )}
+                      </>
+                    )}
+                  </div>
+                )}
+              </div>
+            </Step>
+          </fieldset>
+        </form>
         <PreviewPane settings={settings} ready={complete && may} />
       </div>
     </Page>
@@ -218,11 +225,11 @@ function useColumns(model: string, may: boolean) {
   });
 }
 
-function Step({ number, title, words, children }: { number?: number; title: string; words: string; children: ReactNode }) {
+function Step({ number, title, words, children }: { number: number; title: string; words: string; children: ReactNode }) {
   return (
     <section className={styles.step} aria-label={title}>
       <div className={styles.stepHead}>
-        <span className={styles.stepNumber}>{number ?? <Icon name="check" />}</span>
+        <span className={styles.stepNumber}>{number}</span>
         <h2>{title}</h2>
         <span className="muted">{words}</span>
       </div>

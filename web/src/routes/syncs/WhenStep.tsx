@@ -40,7 +40,7 @@ export function WhenStep({ value, onChange }: { value: ScheduleForm; onChange: (
       {value.kind === 'every' && (
         <div className="stack tight">
           <TextInput
-            label="Distance"
+            label="Interval"
             description="A number and s, m, h or d."
             maw={224}
             error={trouble}
