@@ -10,14 +10,15 @@ import styles from './chart.module.css';
 type Day = Summary['per_day'][number];
 
 const parts = [
-  { key: 'inserted', label: 'inserted', colour: '--accent', mark: 'solid' },
-  { key: 'updated', label: 'updated', colour: '--running', mark: 'light' },
-  { key: 'deleted', label: 'deleted', colour: '--muted', mark: 'light' },
-  { key: 'rejected', label: 'rejected', colour: '--warn', mark: 'light' },
+  { key: 'inserted', label: 'inserted', colour: '--accent' },
+  { key: 'updated', label: 'updated', colour: '--accent-light' },
+  { key: 'deleted', label: 'deleted', colour: '--muted' },
+  { key: 'rejected', label: 'rejected', colour: '--warn' },
 ] as const;
 
 const height = 200;
 const short = new Intl.NumberFormat('en-US', { notation: 'compact' });
+const onAxis = (value: number) => (value < 100_000 ? count(value) : short.format(value));
 
 export default function DeliveredChart({ days }: { days: Day[] }) {
   const frame = useRef<HTMLDivElement>(null);
@@ -125,7 +126,7 @@ function options(days: Day[], width: number): uPlot.Options {
         size: 48,
         grid: { stroke: colour('--line'), width: 1 },
         ticks: { show: false },
-        values: (_, splits) => splits.map((value) => (value % 1 === 0 ? short.format(value) : '')),
+        values: (_, splits) => splits.map((value) => (value % 1 === 0 ? onAxis(value) : '')),
       },
     ],
     series: [
