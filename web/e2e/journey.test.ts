@@ -131,12 +131,12 @@ test('by a role with an external id, from the first start to a retried row', asy
 
   // Who runs the real thing pastes both policies into IAM; here they become those of the endpoint.
   const copied = async (title: string) => {
-    await page.getByLabel(title, { exact: true }).getByRole('button').click();
+    await page.getByRole('button', { name: `Copy ${title}` }).click();
     return page.evaluate(() => navigator.clipboard.readText());
   };
   await page.getByLabel('Trust policy', { exact: true }).getByText(external).waitFor();
-  const trust = await copied('Trust policy');
-  const permission = await copied('Permission policy');
+  const trust = await copied('trust policy');
+  const permission = await copied('permission policy');
   const refusing = await world.lake({ arn, trust: trust.replace(external, 'another-external-id'), permission });
   await fillEndpoint(page, refusing);
   await page.getByLabel('STS endpoint').fill(refusing.url);

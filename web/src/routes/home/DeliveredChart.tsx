@@ -53,29 +53,31 @@ export default function DeliveredChart({ days }: { days: Day[] }) {
           </li>
         ))}
       </ul>
-      <table className="unseen">
-        <caption>Rows delivered per day</caption>
-        <thead>
-          <tr>
-            <th scope="col">Day</th>
-            {parts.map((part) => (
-              <th key={part.key} scope="col">
-                {part.label}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {days.map((day) => (
-            <tr key={day.day}>
-              <th scope="row">{day.day}</th>
+      <div className="unseen">
+        <table>
+          <caption>Rows delivered per day</caption>
+          <thead>
+            <tr>
+              <th scope="col">Day</th>
               {parts.map((part) => (
-                <td key={part.key}>{count(day[part.key])}</td>
+                <th key={part.key} scope="col">
+                  {part.label}
+                </th>
               ))}
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {days.map((day) => (
+              <tr key={day.day}>
+                <th scope="row">{day.day}</th>
+                {parts.map((part) => (
+                  <td key={part.key}>{count(day[part.key])}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </div>
   );
 }

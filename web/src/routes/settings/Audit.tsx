@@ -18,7 +18,7 @@ function detailWords(entry: AuditEntry): string {
 
 const columns: ColumnOf<AuditEntry>[] = [
   { id: 'what', label: 'What', value: (entry) => entry.action, show: (entry) => <span className="mono">{entry.action}</span> },
-  { id: 'who', label: 'Who', value: (entry) => entry.actor.name, show: (entry) => <>{entry.actor.name} <span className="muted">{entry.actor.kind}</span></> },
+  { id: 'who', label: 'Who', value: (entry) => entry.actor.name, show: (entry) => <span>{entry.actor.name} <span className="muted">{entry.actor.kind}</span></span> },
   { id: 'target', label: 'On', value: (entry) => entry.target },
   {
     id: 'details',

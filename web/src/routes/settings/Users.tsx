@@ -52,9 +52,9 @@ export function Users() {
       label: 'Name',
       value: (user) => user.name,
       show: (user) => (
-        <>
+        <span>
           {user.name} {user.id === session.user?.id && <span className="muted">(you)</span>}
-        </>
+        </span>
       ),
     },
     { id: 'state', label: 'State', value: (user) => (user.disabled ? 1 : 0), show: (user) => <State state={user.disabled ? 'disabled' : 'active'} /> },
