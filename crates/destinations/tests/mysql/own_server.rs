@@ -69,6 +69,8 @@ impl OwnServer {
             .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"])
             .args(["--innodb-use-native-aio=0", "--skip-log-error"])
             .arg(format!("--datadir={}", self.file("data")))
+            // A server that starts removes what it finds of temporary tables, those of other servers among them.
+            .arg(format!("--tmpdir={}", self.folder.path().display()))
             .arg(format!("--socket={}", self.file("socket")))
             .arg(format!("--pid-file={}", self.file("pid")))
             .arg(format!("--port={}", self.port))
