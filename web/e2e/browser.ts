@@ -1,7 +1,10 @@
-// The browser that the tests drive, and the built pages with the mock server behind them.
+// The browser that the tests drive, and its windows.
+// Not here: what it looks at (world.ts).
+// Called by the tests.
 
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
-import { preview, type PreviewServer } from 'vite';
 
 export type Scheme = 'light' | 'dark';
 
@@ -12,14 +15,14 @@ export function openBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: process.env.TAPLINE_CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
 }
 
-export async function openPages(): Promise<{ server: PreviewServer; url: string }> {
-  const server = await preview({ preview: { port: 0, host: '127.0.0.1' }, logLevel: 'warn' });
-  const address = server.httpServer.address();
-  if (!address || typeof address === 'string') throw new Error('the preview server has no port');
-  return { server, url: `http://127.0.0.1:${address.port}` };
+export interface Opened {
+  context: BrowserContext;
+  page: Page;
+  /** What the console says is wrong. */
+  troubles: string[];
 }
 
-export async function openWindow(browser: Browser, url: string, scheme: Scheme, width: number): Promise<{ context: BrowserContext; page: Page; troubles: string[] }> {
+export async function openWindow(browser: Browser, url: string, scheme: Scheme = 'light', width = 1440): Promise<Opened> {
   const context = await browser.newContext({
     baseURL: url,
     colorScheme: scheme,
@@ -38,13 +41,22 @@ export async function openWindow(browser: Browser, url: string, scheme: Scheme, 
   return { context, page, troubles };
 }
 
-/** Starts the mock server's world anew. */
-export async function world(page: Page, name: 'busy' | 'empty' | 'many' | 'fresh' | 'out', role = 'admin'): Promise<void> {
-  await page.request.post(`/mock/world?name=${name}&role=${role}`);
-}
-
-/** Waits until nothing is on its way any more. */
+/** Waits until the page shows what it asked for. */
 export async function settled(page: Page): Promise<void> {
   await page.waitForLoadState('networkidle');
   await page.waitForFunction(() => document.querySelectorAll('[aria-busy="true"]').length === 0);
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What is wrong with a page: what axe takes seriously, and anything wider than the window. */
+export async function findings(page: Page): Promise<string[]> {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  await page.evaluate(axe);
+  const report = await page.evaluate(() => (window as unknown as { axe: typeof import('axe-core') }).axe.run());
+  const serious = report.violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  return [
+    ...(wide > 0 ? [`${wide} px wider than the window`] : []),
+    ...serious.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => `${node.target.join(' ')} (${node.any[0]?.message ?? node.failureSummary})`).join('; ')}`),
+  ];
 }

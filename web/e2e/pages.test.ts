@@ -1,63 +1,79 @@
-// Every page, light and dark, wide and narrow: no serious finding of axe, nothing wider than the window, no error in the
-// console. Leaves a screenshot of each in e2e/results.
+// Every page of a server in the middle of its work, and of a new one, light and dark, wide and narrow: no serious finding
+// of axe, nothing wider than the window, no error in the console. Leaves a screenshot of each in e2e/results.
 
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { Browser } from 'playwright-core';
+import { mkdirSync } from 'node:fs';
+import type { Server as HttpServer } from 'node:http';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { PreviewServer } from 'vite';
-import { openBrowser, openPages, openWindow, settled, world, type Scheme } from './browser';
+import { findings, openBrowser, openWindow, settled, type Scheme } from './browser';
+import { longName, makeBusy, startService } from './busy';
+import { World, type Server } from './world';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const results = new URL('./results/', import.meta.url).pathname;
+const person = { email: 'ada@example.org', name: 'Ada Example', password: 'correct horse battery' };
 
-const pages: [name: string, path: string, world: Parameters<typeof world>[1]][] = [
-  ['setup', '/setup?code=abc', 'fresh'],
-  ['signin', '/signin', 'out'],
-  ['home', '/', 'busy'],
-  ['home-empty', '/', 'empty'],
-  ['sources', '/sources', 'busy'],
-  ['sources-empty', '/sources', 'empty'],
-  ['source-new', '/sources/new', 'busy'],
-  ['source', '/sources/lake', 'busy'],
-  ['source-edit', '/sources/archive/edit', 'busy'],
-  ['models', '/models', 'busy'],
-  ['model', '/models/customers', 'busy'],
-  ['model-new', '/models/new?source=lake', 'busy'],
-  ['destinations', '/destinations', 'busy'],
-  ['destination-new', '/destinations/new', 'busy'],
-  ['destination', '/destinations/crm', 'busy'],
-  ['syncs', '/syncs', 'busy'],
-  ['syncs-many', '/syncs', 'many'],
-  ['sync', '/syncs/orders_to_slack', 'busy'],
-  ['sync-stopped', '/syncs/invoices_to_warehouse', 'busy'],
-  ['sync-edit', '/syncs/customers_to_crm/edit', 'busy'],
-  ['sync-new', '/syncs/new', 'busy'],
-  ['sync-missing', '/syncs/nothing', 'busy'],
-  ['users', '/settings/users', 'busy'],
-  ['tokens', '/settings/tokens', 'busy'],
-  ['alerts', '/settings/alerts', 'busy'],
-  ['audit', '/settings/audit', 'busy'],
-  ['about', '/settings/about', 'busy'],
-  ['account', '/settings/account', 'busy'],
-];
+const busyPages: Record<string, string> = {
+  home: '/',
+  sources: '/sources',
+  'source-new': '/sources/new',
+  source: '/sources/lake',
+  'source-draft': '/sources/archive',
+  'source-edit': '/sources/archive/edit',
+  models: '/models',
+  model: '/models/customers',
+  'model-new': '/models/new?source=lake',
+  destinations: '/destinations',
+  'destination-new': '/destinations/new',
+  destination: '/destinations/crm',
+  'destination-failed': '/destinations/warehouse',
+  syncs: '/syncs',
+  sync: '/syncs/customers_to_crm',
+  'sync-partial': '/syncs/orders_to_service',
+  'sync-stopped': '/syncs/invoices_to_crm',
+  'sync-long': `/syncs/${longName}`,
+  'sync-edit': '/syncs/customers_to_crm/edit',
+  'sync-new': '/syncs/new',
+  'sync-missing': '/syncs/nothing',
+  users: '/settings/users',
+  tokens: '/settings/tokens',
+  alerts: '/settings/alerts',
+  audit: '/settings/audit',
+  about: '/settings/about',
+  account: '/settings/account',
+};
+const newPages = { 'home-empty': '/', 'sources-empty': '/sources', 'models-empty': '/models', 'destinations-empty': '/destinations', 'syncs-empty': '/syncs', 'tokens-empty': '/settings/tokens', 'alerts-empty': '/settings/alerts' };
 
 let browser: Browser;
-let server: PreviewServer;
-let url: string;
+let service: HttpServer;
+let busy: Server;
+let fresh: Server;
+const worlds = [new World(), new World()] as const;
+let run = '';
 
 beforeAll(async () => {
   mkdirSync(results, { recursive: true });
   browser = await openBrowser();
-  ({ server, url } = await openPages());
+  busy = await worlds[0].server();
+  fresh = await worlds[1].server();
+  const started = await startService();
+  service = started.service;
+  await busy.ask('POST', '/setup', { code: busy.code, ...person });
+  await makeBusy(worlds[0], busy, started.port);
+  const runs = await busy.ask<{ items: { id: string }[] }>('GET', '/runs?sync=orders_to_service');
+  run = `/runs/${runs.items[0]?.id}`;
 });
 
 afterAll(async () => {
   await browser?.close();
-  await server?.close();
+  service?.close();
+  await Promise.all(worlds.map((world) => world.close()));
 });
 
 const only = process.env.PAGES?.split(',');
+
+async function signIn(page: Page) {
+  await page.request.post('/api/v1/session', { data: { email: person.email, password: person.password } });
+}
 
 describe.each<[Scheme, number]>([
   ['light', 1440],
@@ -65,26 +81,29 @@ describe.each<[Scheme, number]>([
   ['light', 390],
   ['dark', 390],
 ])('%s at %i px', (scheme, width) => {
-  test('every page', async () => {
-    const { context, page, troubles } = await openWindow(browser, url, scheme, width);
-    const findings: string[] = [];
-    for (const [name, path, which] of pages) {
+  async function look(server: Server, pages: Record<string, string>, before?: (page: Page) => Promise<void>) {
+    const { context, page, troubles } = await openWindow(browser, server.pages, scheme, width);
+    await before?.(page);
+    const found: string[] = [];
+    for (const [name, path] of Object.entries(pages)) {
       if (only && !only.includes(name)) continue;
-      await world(page, which);
       await page.goto(path);
       await settled(page);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      if (wide > 0) findings.push(`${name}: ${wide} px wider than the window`);
-      await page.evaluate(axe);
-      const report = await page.evaluate(() => (window as unknown as { axe: typeof import('axe-core') }).axe.run());
-      for (const violation of report.violations) {
-        if (violation.impact !== 'serious' && violation.impact !== 'critical') continue;
-        findings.push(`${name}: ${violation.id}: ${violation.nodes.slice(0, 3).map((node) => `${node.target.join(' ')} (${node.any[0]?.message ?? node.failureSummary})`).join('; ')}`);
-      }
+      found.push(...(await findings(page)).map((finding) => `${name}: ${finding}`));
       await page.screenshot({ path: `${results}${name}-${scheme}-${width}.png`, fullPage: true });
     }
     await context.close();
-    expect(findings).toEqual([]);
-    expect(troubles).toEqual([]);
+    expect([...found, ...troubles]).toEqual([]);
+  }
+
+  test('the pages before anybody has signed in', () => look(busy, { signin: '/signin' }));
+  test('every page of a busy server', () => look(busy, { ...busyPages, run }, signIn));
+  test('every page of a new server', async () => {
+    const { needed } = await fresh.ask<{ needed: boolean }>('GET', '/setup');
+    if (needed) {
+      await look(fresh, { setup: `/setup?code=${fresh.code}` });
+      await fresh.ask('POST', '/setup', { code: fresh.code, ...person });
+    }
+    await look(fresh, newPages, signIn);
   });
 });

@@ -38,7 +38,11 @@ const client = new QueryClient({
 const router = createAppRouter(client);
 const root = document.getElementById('root');
 if (root) {
-  createRoot(root).render(
+  // A refusal is shown on its page; the console is for what nobody expects.
+  const onCaughtError = (error: unknown) => {
+    if (!(error instanceof ApiError)) console.error(error);
+  };
+  createRoot(root, { onCaughtError }).render(
     <StrictMode>
       <MantineProvider
         theme={theme}

@@ -95,6 +95,7 @@ const page = <const Path extends string>(path: Path, load: () => Promise<Record<
       model: text(search.model),
       destination: text(search.destination),
       from: text(search.from),
+      sql: text(search.sql),
     }),
     // The component's props are none; its module is only known when it arrives.
     component: lazyRouteComponent(load as () => Promise<Record<string, () => React.ReactNode>>, name),

@@ -53,6 +53,7 @@ export const theme = createTheme({
     Menu: { defaultProps: { transitionProps: { duration: 120 }, shadow: 'md' } },
     Tooltip: { defaultProps: { openDelay: 300, transitionProps: { duration: 120 }, withArrow: false } },
     Select: { defaultProps: { allowDeselect: false, checkIconPosition: 'right' } },
+    InputWrapper: { styles: { description: { paddingBottom: 2 } } },
     TextInput: { defaultProps: { autoComplete: 'off' } },
   },
 });

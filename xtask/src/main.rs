@@ -15,12 +15,14 @@ mod services;
 mod test;
 mod totals;
 mod walls;
+mod web;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask test [--fast] [-- ARGS]    start services, check format, walls and lints, run all tests
-                                       (--fast: no lints, no generated files; ARGS go to nextest)
+                                       (--fast: no lints, no generated files, no web UI; ARGS go
+                                       to nextest and leave the web UI out)
 cargo xtask bench [NAME]               build for release and run bench/NAME; without NAME list them
 cargo xtask conformance                compare the answers to the conformance queries with DuckDB's
 cargo xtask generate [--check]         write schemas and reference pages, or compare them with what is there

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::Outcome;
 use crate::command::{self, cargo, succeeds, target};
 use crate::totals::{Totals, of_line, skipped_words};
-use crate::{generate, services, walls};
+use crate::{generate, services, walls, web};
 
 /// Runs checks and tests to their end, whatever fails on the way; the last line printed is the totals.
 pub fn run(arguments: &[&str]) -> Outcome {
@@ -32,6 +32,10 @@ pub fn run(arguments: &[&str]) -> Outcome {
     totals.skipped += started.missing;
     eprintln!("== tests");
     totals += run_tests(for_runner, &started.variables())?;
+    if !fast && for_runner.is_empty() {
+        eprintln!("== web");
+        totals += web::test(&started.variables())?;
+    }
     started.stop();
     if !fast {
         // After the tests, which build the binary that this runs.
@@ -144,7 +148,7 @@ fn with_nextest(command: &mut Command) -> Outcome<(Totals, u64)> {
 
 /// Passes the piped output of a test runner on to our stderr. Returns the totals in it, and how much tests said in it
 /// that they skipped.
-fn counted(command: &mut Command) -> Outcome<(Totals, u64)> {
+pub fn counted(command: &mut Command) -> Outcome<(Totals, u64)> {
     let failed = |error| format!("cannot run the tests: {error}");
     let mut child = command.spawn().map_err(failed)?;
     let (mut totals, mut said) = (Totals::default(), 0);

@@ -1,4 +1,4 @@
-//! Counting tests: what nextest and `cargo test` print at their end, and what tests say they had to skip.
+//! Counting tests: what nextest, `cargo test` and vitest print at their end, and what tests say they had to skip.
 //! Not here: running them (`test`).
 //! Called by `test`.
 
@@ -32,15 +32,19 @@ impl fmt::Display for Totals {
 /// ```text
 ///      Summary [   1.204s] 12 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 3 skipped
 /// test result: ok. 9 passed; 2 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.03s
+///       Tests  2 failed | 9 passed | 3 skipped (14)
 /// ```
 pub fn of_line(line: &str) -> Option<Totals> {
     let line = without_colours(line);
     let counts = match line.split_once("tests run:").or_else(|| line.split_once("test run:")) {
         Some((_, counts)) => counts,
-        None => line.strip_prefix("test result: ")?.split_once(". ")?.1,
+        None => match line.trim_start().strip_prefix("Tests  ") {
+            Some(counts) => counts,
+            None => line.strip_prefix("test result: ")?.split_once(". ")?.1,
+        },
     };
     let mut totals = Totals::default();
-    for count in counts.split([',', ';']) {
+    for count in counts.split([',', ';', '|']) {
         let mut words = count.split_whitespace();
         let Some(number) = words.next().and_then(|word| word.parse::<u64>().ok()) else {
             continue;
@@ -100,6 +104,8 @@ mod tests {
                 "test result: FAILED. 25 passed; 2 failed; 1 ignored; 0 measured; 4 filtered out; finished in 1.3s",
                 totals(25, 2, 1),
             ),
+            ("      Tests  2 failed | 25 passed | 1 skipped (28)", totals(25, 2, 1)),
+            (" Test Files  1 failed | 2 passed (3)", None),
             ("        PASS [   0.005s] crate test run_it", None),
             ("test result", None),
         ] {

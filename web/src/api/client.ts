@@ -1,9 +1,17 @@
-// How the pages talk to the API: one function, which adds the CSRF token and turns problem documents into errors.
-// Not here: which routes there are (the files of the nouns), live events (events.ts).
+// How the pages talk to the API: a client typed by the server's own document, which adds the CSRF token and turns
+// problem documents into errors.
+// Not here: the documents (types.ts), the questions that pages ask (queries.ts), live events (events.ts).
+// Called by every page.
 
-import type { List, Problem } from './types';
+import createClient, { type Middleware } from 'openapi-fetch';
+import type { paths } from './schema';
+import type { Problem } from './types';
 
 const base = '/api/v1';
+
+/** The routes below the base, as the server describes them. */
+type Routes = { [Path in keyof paths as Path extends `/api/v1${infer Rest}` ? Rest : never]: paths[Path] };
+
 let csrf = '';
 
 /** Takes the token that every changing request carries from now on. */
@@ -38,44 +46,22 @@ export function isAborted(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';
 }
 
-type Query = Record<string, string | number | boolean | undefined | null>;
+const manners: Middleware = {
+  onRequest: ({ request }) => {
+    if (request.method !== 'GET') request.headers.set('X-CSRF-Token', csrf);
+  },
+  onResponse: async ({ response }) => {
+    if (!response.ok) throw new ApiError(await readProblem(response));
+  },
+};
 
-export interface Call {
-  query?: Query;
-  body?: unknown;
-  /** A body that is sent as it is, such as YAML. */
-  text?: { type: string; content: string };
-  accept?: string;
-  headers?: Record<string, string>;
-  signal?: AbortSignal;
-}
+export const api = createClient<Routes>({ baseUrl: base, credentials: 'same-origin' });
+api.use(manners);
 
-/** The address of a route; parts of `path` in braces are filled from `names`, percent-encoded. */
-export function address(path: string, names: Record<string, string> = {}, query: Query = {}): string {
-  const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(names[name] ?? ''));
-  const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null && value !== '') parameters.set(name, String(value));
-  }
-  const text = parameters.toString();
-  return `${base}${filled}${text && '?'}${text}`;
-}
-
-/** Sends a request and yields the response if it is a success. */
-export async function send(method: string, url: string, call: Call = {}): Promise<Response> {
-  const headers: Record<string, string> = { Accept: call.accept ?? 'application/json', ...call.headers };
-  if (method !== 'GET') headers['X-CSRF-Token'] = csrf;
-  if (call.body !== undefined) headers['Content-Type'] = 'application/json';
-  if (call.text) headers['Content-Type'] = call.text.type;
-  const response = await fetch(url, {
-    method,
-    headers,
-    body: call.text?.content ?? (call.body === undefined ? undefined : JSON.stringify(call.body)),
-    credentials: 'same-origin',
-    signal: call.signal,
-  });
-  if (!response.ok) throw new ApiError(await readProblem(response));
-  return response;
+/** What the server answered; that it refused is thrown. */
+export async function answer<T>(call: Promise<{ data?: T }>): Promise<T> {
+  const { data } = await call;
+  return data as T;
 }
 
 async function readProblem(response: Response): Promise<Problem> {
@@ -89,36 +75,22 @@ async function readProblem(response: Response): Promise<Problem> {
   return body && typeof body === 'object' ? { ...plain, ...body } : plain;
 }
 
-/** Sends a request whose answer is JSON, or nothing. */
-export async function request<T>(
-  method: string,
-  path: string,
-  names: Record<string, string> = {},
-  call: Call = {},
-): Promise<T> {
-  const response = await send(method, address(path, names, call.query), call);
-  if (response.status === 204) return undefined as T;
-  const text = await response.text();
-  return (text ? JSON.parse(text) : undefined) as T;
+/** The address of what the browser downloads by itself. */
+export function address(path: '/export' | '/syncs/{name}/rejects.csv', name = ''): string {
+  return base + path.replace('{name}', encodeURIComponent(name));
 }
 
-/** Every item of a list, page by page, up to `most`. */
-export async function listAll<T>(
-  path: string,
-  names: Record<string, string> = {},
-  query: Query = {},
-  signal?: AbortSignal,
+/** Every item of a list, part by part, up to `most`. */
+export async function all<T>(
+  part: (query: { limit: number; after?: string }) => Promise<{ items: T[]; next?: string | null }>,
   most = 10_000,
 ): Promise<T[]> {
   const items: T[] = [];
-  let after: string | null = null;
+  let after: string | undefined;
   do {
-    const page: List<T> = await request<List<T>>('GET', path, names, {
-      query: { ...query, limit: 500, after },
-      signal,
-    });
+    const page = await part({ limit: 500, after });
     items.push(...page.items);
-    after = page.next ?? null;
+    after = page.next ?? undefined;
   } while (after && items.length < most);
   return items;
 }

@@ -1,80 +1,27 @@
-// The documents of the API, as the pages use them.
-// Not here: how they are fetched (client.ts and the files of the nouns).
+// The documents of the API by the names that pages use, and the settings of definitions, which are those of the
+// project file and open to the API's own description.
+// Not here: what the server describes itself (schema.d.ts, generated).
+// Called by everything that handles a document.
 
-export type Role = 'viewer' | 'editor' | 'admin';
+import type { components } from './schema';
 
-export interface User {
-  id: string;
-  email: string;
-  name: string;
-  role: Role;
-}
+type Schemas = components['schemas'];
 
-export interface Session {
-  user: User | null;
-  csrf: string;
-  version: string;
-}
-
-export interface List<T> {
-  items: T[];
-  next: string | null;
-}
-
-/** What is wrong at one place of the body that was sent. */
-export interface ProblemAt {
-  pointer: string;
-  detail: string;
-  line?: number;
-  column?: number;
-  end_column?: number;
-}
-
-/** RFC 9457, with the code and the hints that every error of Tapline has. */
-export interface Problem {
-  type?: string;
-  title?: string;
-  status: number;
-  detail: string;
-  code: string;
-  hints?: string[];
-  errors?: ProblemAt[];
-}
-
-export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 export type Settings = Record<string, unknown>;
 
-/** What sources, models, destinations and syncs have in common. */
-export interface Definition {
-  name: string;
-  origin: 'state' | 'file';
-  read_only: boolean;
-  draft: boolean;
-  revision: number;
-  updated_at: string | null;
-  updated_by: string | null;
-}
+export type Role = Schemas['Role'];
+export type User = Schemas['SignedIn'];
+export type Session = Schemas['Session'];
+export type ProblemAt = Pick<Schemas['Fault'], 'pointer' | 'detail'> & Partial<Schemas['Fault']>;
 
-export interface CheckStep {
-  name: string;
-  ok: boolean;
-  code: string | null;
-  message: string | null;
-  hint: string | null;
-}
+/** RFC 9457, with the code and the hints that every error of Tapline has; pages make some themselves. */
+export type Problem = Pick<Schemas['Problem'], 'status' | 'detail' | 'code'> &
+  Partial<Omit<Schemas['Problem'], 'errors'>> & { errors?: ProblemAt[] };
 
-export interface Check {
-  name: string;
-  kind: string;
-  ok: boolean;
-  steps: CheckStep[];
-}
-
-export interface LastCheck {
-  ok: boolean;
-  at: string;
-  steps: CheckStep[];
-}
+export type Definition = Schemas['Definition'];
+export type CheckStep = Schemas['CheckStep'];
+export type Check = Schemas['CheckReport'];
+export type LastCheck = Schemas['LastCheck'];
 
 export type AuthType = 'iam_role' | 'iam_user' | 'default' | 'anonymous';
 
@@ -88,7 +35,8 @@ export interface S3Auth {
   base?: S3Auth;
 }
 
-export interface S3Settings {
+// A type, not an interface: it is sent where any object is taken.
+export type S3Settings = {
   type: 's3';
   region?: string;
   bucket: string;
@@ -99,99 +47,30 @@ export interface S3Settings {
   sts_endpoint?: string;
   path_style?: boolean;
   csv?: Record<string, unknown>;
-}
+};
 
-export interface Source extends Definition {
-  settings: S3Settings;
-  kind: string;
-  external_id: string | null;
-  last_check: LastCheck | null;
-  models: number;
-}
+export type Source = Omit<Schemas['Source'], 'settings'> & { settings: S3Settings };
+export type SourceStream = Schemas['SourceStream'];
+export type Column = Schemas['RowColumn'];
+export type QueryResult = Schemas['QueryResult'];
+export type Policies = Schemas['Policies'];
 
-export interface Column {
-  name: string;
-  type: string;
-  nullable?: boolean;
-}
+export type ModelSettings = { source: string; sql: string; primary_key?: string | string[] };
+export type Model = Omit<Schemas['Model'], 'settings'> & { settings: ModelSettings };
+export type ModelVersion = Schemas['ModelVersion'];
+export type KeyCheck = Schemas['KeyCheck'];
 
-export interface SourceStream {
-  name: string;
-  path: string;
-  format: string;
-  files: number;
-  bytes: number;
-  columns: Column[];
-  dialect?: Record<string, unknown> | null;
-}
+export type Destination = Schemas['Destination'];
+export type Connector = Schemas['ConnectorView'];
+export type DestinationStream = Schemas['DestinationStream'];
 
-export interface QueryResult {
-  columns: Column[];
-  rows: Json[][];
-  row_count: number;
-  truncated: boolean;
-  duration_ms: number;
-  bytes_read: number;
-  rejected_lines: number;
-}
-
-export interface ModelSettings {
-  source: string;
-  sql: string;
-  primary_key?: string | string[];
-}
-
-export interface Model extends Definition {
-  settings: ModelSettings;
-  source: string;
-  primary_key: string[];
-  version: number;
-  syncs: number;
-}
-
-export interface ModelVersion {
-  version: number;
-  sql: string;
-  primary_key: string[];
-  at: string;
-  by: string | null;
-}
-
-export interface KeyCheck {
-  rows: number;
-  null_keys: number;
-  duplicate_keys: number;
-  unique: boolean;
-}
-
-export interface Destination extends Definition {
-  settings: Settings;
-  kind: string;
-  syncs: number;
-  last_check: LastCheck | null;
-}
-
-export interface Connector {
-  kind: string;
-  title: string;
-  summary: string;
-  maturity: string;
-  capabilities: { transactional: boolean; deletes: boolean; full_refresh: boolean };
-  schema: Record<string, unknown>;
-}
-
-export interface DestinationStream {
-  name: string;
-  fields: { name: string; type: string; required?: boolean }[];
-}
-
-export type SyncState = 'healthy' | 'partial' | 'failed' | 'stopped' | 'running' | 'late' | 'off' | 'new';
-export type RunStatus = 'running' | 'succeeded' | 'partial' | 'unchanged' | 'stopped' | 'failed' | 'cancelled';
+export type SyncState = Schemas['SyncHealth'];
+export type RunStatus = Schemas['RunStatus'];
 
 export type Schedule = 'manual' | { every: string } | { cron: string; timezone?: string | null };
-export type FieldSource = string | { value: Json } | { template: string };
+export type FieldSource = string | { value: unknown } | { template: string };
 
-export interface SyncSettings {
+export type SyncSettings = {
   model: string;
   destination: string;
   stream: string;
@@ -207,163 +86,24 @@ export interface SyncSettings {
   fields?: Record<string, FieldSource> | null;
   timeout?: string | null;
   schedule?: Schedule;
-}
+};
 
-export interface RowCounts {
-  read: number;
-  unchanged: number;
-  inserted: number;
-  updated: number;
-  skipped: number;
-  rejected: number;
-  deleted: number;
-  delete_rejected: number;
-}
+export type RowCounts = Schemas['RowCounts'];
+export type ErrorReport = Schemas['ErrorReport'];
+export type Run = Schemas['Run'];
+export type RunRequest = Schemas['RunRequest'];
+export type Sync = Omit<Schemas['Sync'], 'settings'> & { settings: SyncSettings };
+/** A rejected row, or, with a file and a line, a line that could not be read. */
+export type Reject = Schemas['RejectView'];
+export type Plan = Schemas['PlanDocument'];
+export type PayloadPreview = Schemas['Payloads'];
 
-export interface ErrorReport {
-  code: string;
-  message: string;
-  hint: string | null;
-}
-
-export interface Run {
-  id: string;
-  sync: string;
-  run: string;
-  generation: number;
-  status: RunStatus;
-  mode: 'incremental' | 'full_refresh';
-  files: { listed: number; read: number; skipped: number };
-  bytes_read: number;
-  source_rows: { read: number; rejected: number };
-  rows: RowCounts;
-  duration_ms: number;
-  error: ErrorReport | null;
-  /** Waiting for its turn. */
-  queued?: boolean;
-  started_at: string | null;
-  ended_at: string | null;
-  cause: 'schedule' | 'request' | 'retry' | 'cut_off' | null;
-  by: string | null;
-}
-
-export interface Sync extends Definition {
-  settings: SyncSettings;
-  model: string;
-  destination: string;
-  stream: string;
-  mode: 'incremental' | 'full_refresh';
-  schedule: string;
-  paused: boolean;
-  state: SyncState;
-  last_run: Run | null;
-  next_run: string | null;
-  open_rejects: number;
-  trend: { run: string; status: RunStatus; delivered: number }[];
-}
-
-export interface Reject {
-  sync?: string;
-  key?: Record<string, Json>;
-  reason: string;
-  code: string;
-  payload?: Record<string, Json>;
-  attempts: number;
-  first_at: string;
-  last_at: string;
-  exchange?: { request?: string; response?: string } | null;
-}
-
-export interface SourceReject {
-  file: string;
-  line: number;
-  byte_offset: number | null;
-  column: string | null;
-  reason: string;
-}
-
-export interface Plan {
-  sync: string;
-  fingerprint: string;
-  rows: RowCounts;
-  samples: { op: string; key: Record<string, Json>; changes: { field: string; old?: Json; new?: Json }[] }[];
-  error?: ErrorReport | null;
-}
-
-export interface PayloadPreview {
-  fields: { name: string; type: string; required?: boolean }[];
-  payloads: Record<string, Json>[];
-  errors: string[];
-}
-
-export interface Summary {
-  syncs: Partial<Record<SyncState, number>>;
-  per_day: {
-    day: string;
-    inserted: number;
-    updated: number;
-    deleted: number;
-    rejected: number;
-    runs: number;
-    failed: number;
-  }[];
-  attention: {
-    sync: string;
-    state: SyncState;
-    since: string | null;
-    code: string | null;
-    message: string | null;
-    open_rejects: number;
-  }[];
-  counts: { sources: number; models: number; destinations: number; syncs: number };
-}
-
-export interface Policies {
-  permission: Json;
-  trust: Json | null;
-}
-
-export interface UserRecord extends User {
-  disabled?: boolean;
-  created_at?: string;
-  last_seen_at?: string | null;
-}
-
-export interface Token {
-  id: string;
-  name: string;
-  role: Role;
-  created_at: string;
-  created_by: string | null;
-  expires_at: string | null;
-  last_used_at: string | null;
-}
-
-export interface AuditEntry {
-  id: string;
-  at: string;
-  actor: { kind: 'user' | 'token' | 'system'; name: string };
-  action: string;
-  target: string | null;
-  address: string | null;
-  details: Record<string, Json> | null;
-}
-
-export type AlertEvent = 'failed' | 'partial' | 'stopped' | 'late' | 'recovered';
-
-export interface Alert {
-  name: string;
-  revision?: number;
-  when: AlertEvent[];
-  partial_ratio?: number | null;
-  syncs: string[];
+export type Summary = Schemas['Summary'];
+export type UserRecord = Schemas['User'];
+export type Token = Schemas['Token'];
+export type AuditEntry = Schemas['AuditEntry'];
+export type AlertEvent = Schemas['Event'];
+export type Alert = Pick<Schemas['Alert'], 'name' | 'revision' | 'when' | 'syncs' | 'partial_ratio'> & {
   channel: { type: 'webhook' | 'slack' | 'email'; [key: string]: unknown };
-}
-
-export interface About {
-  version: string;
-  state: string;
-  started_at: string;
-  uptime_s: number;
-  limits: Record<string, Json>;
-}
+};
+export type About = Schemas['About'];

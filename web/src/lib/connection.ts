@@ -4,7 +4,7 @@ import type { LastCheck, Source } from '../api/types';
 import type { AnyState } from '../parts/State';
 
 /** What a connection's state is called. */
-export function connectionState(connection: { draft: boolean; last_check: LastCheck | null }): AnyState {
+export function connectionState(connection: { draft: boolean; last_check?: LastCheck | null }): AnyState {
   if (connection.draft) return 'draft';
   if (!connection.last_check) return 'unchecked';
   return connection.last_check.ok ? 'connected' : 'failed';

@@ -1,7 +1,7 @@
 // The mapping of a sync as rows of a form, and back.
 // Not here: how it looks (routes/syncs/FieldsStep).
 
-import type { FieldSource, Json } from '../api/types';
+import type { FieldSource } from '../api/types';
 
 export type MappingKind = 'column' | 'text' | 'value' | 'template';
 
@@ -30,10 +30,10 @@ export function rowsOf(fields: Record<string, FieldSource>): MappingRow[] {
 }
 
 /** A number, `true`, `false` or `null`; nothing else is a literal here. */
-export function literal(text: string): Json | undefined {
+export function literal(text: string): unknown {
   const trimmed = text.trim();
   if (!/^(true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?)$/.test(trimmed)) return undefined;
-  const value = JSON.parse(trimmed) as Json;
+  const value = JSON.parse(trimmed) as unknown;
   // A number that JavaScript would change is not taken for one.
   return typeof value === 'number' && !Number.isSafeInteger(value) && !/[.eE]/.test(trimmed) ? undefined : value;
 }

@@ -7,17 +7,16 @@ export function delivered(rows: RowCounts): number {
   return rows.inserted + rows.updated + rows.deleted;
 }
 
-/** The parts that the rows read are the sum of; those of zero are left out, unless all are. */
+/** The parts that the rows read are the sum of; those of zero are left out. */
 export function sumOf(rows: RowCounts): { label: string; value: number }[] {
-  const all = [
+  const parts = [
     { label: 'unchanged', value: rows.unchanged },
     { label: 'inserted', value: rows.inserted },
     { label: 'updated', value: rows.updated },
     { label: 'skipped', value: rows.skipped },
     { label: 'rejected', value: rows.rejected },
   ];
-  const present = all.filter((part) => part.value > 0);
-  return present.length > 0 ? present : all.slice(0, 1);
+  return parts.filter((part) => part.value > 0);
 }
 
 /** Who or what started a run. */

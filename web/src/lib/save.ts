@@ -1,34 +1,41 @@
 // Creating, changing and deleting the four nouns.
 
 import type { QueryClient } from '@tanstack/react-query';
-import { request } from '../api/client';
+import { answer, api } from '../api/client';
 import type { Noun } from '../api/queries';
-import type { Definition } from '../api/types';
+import type { Definition, Settings } from '../api/types';
 
 interface Change {
   noun: Noun;
   /** What is changed; absent for something new. */
-  existing?: Definition;
+  existing?: Pick<Definition, 'name' | 'revision'>;
   name: string;
-  settings: unknown;
+  settings: Settings;
   draft?: boolean;
 }
 
+// The routes of the four nouns are alike.
+const all = (noun: Noun) => `/${noun}` as '/sources';
+const one = (noun: Noun) => `/${noun}/{name}` as '/sources/{name}';
+
 /** Saves, and has everything asked again that may have changed by it. */
-export async function save<T extends Definition>(client: QueryClient, change: Change): Promise<T> {
-  const { noun, existing, name, settings } = change;
+export async function save(client: QueryClient, change: Change): Promise<Definition> {
+  const { noun, existing, settings } = change;
   const draft = change.draft ?? false;
   const saved = existing
-    ? await request<T>('PUT', `/${noun}/{name}`, { name: existing.name }, {
-        body: { settings, revision: existing.revision, draft, name: name === existing.name ? undefined : name },
-      })
-    : await request<T>('POST', `/${noun}`, {}, { body: { name, settings, draft } });
+    ? await answer(
+        api.PUT(one(noun), {
+          params: { path: { name: existing.name } },
+          body: { settings, revision: existing.revision, draft, name: change.name === existing.name ? undefined : change.name },
+        }),
+      )
+    : await answer(api.POST(all(noun), { body: { name: change.name, settings, draft } }));
   await forget(client, noun);
   return saved;
 }
 
 export async function remove(client: QueryClient, noun: Noun, name: string): Promise<void> {
-  await request('DELETE', `/${noun}/{name}`, { name });
+  await api.DELETE(one(noun), { params: { path: { name } } });
   client.removeQueries({ queryKey: [noun, name] });
   await forget(client, noun);
 }

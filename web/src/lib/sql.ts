@@ -36,7 +36,7 @@ export function rangeOf(text: string, at: Pick<ProblemAt, 'line' | 'column' | 'e
   const offset = (column: number) => characters.slice(0, Math.max(0, column - 1)).join('').length;
   const from = offset(at.column ?? 1);
   const word = /^[\p{L}\p{N}_$]+/u.exec(content.slice(from))?.[0].length ?? 1;
-  const to = at.end_column !== undefined ? offset(at.end_column) : from + word;
+  const to = typeof at.end_column === 'number' ? offset(at.end_column) : from + word;
   return { from: Math.min(start + from, text.length), to: Math.min(start + Math.max(to, from + 1), text.length) };
 }
 

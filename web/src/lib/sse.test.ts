@@ -76,6 +76,13 @@ describe('following', () => {
     expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 8000]);
   });
 
+  test('a stream that may be without its last event is opened once', async () => {
+    const open = vi.fn(() => Promise.resolve(answer(event(1))));
+    const take = vi.fn();
+    await follow({ open, take, isLast, again: () => false, mayRetry: () => true, signal: new AbortController().signal });
+    expect([open.mock.calls.length, take.mock.calls.length]).toEqual([1, 1]);
+  });
+
   test('a refusal is told, not repeated', async () => {
     const open = vi.fn(() => Promise.reject(new Error('no such run')));
     const following = follow({ open, take: vi.fn(), isLast, mayRetry: () => false, signal: new AbortController().signal });

@@ -66,6 +66,8 @@ export interface Following {
   take: (event: ServerEvent) => void;
   /** Whether this event is the last that will come. */
   isLast: (event: ServerEvent) => boolean;
+  /** Whether a stream that ended without its last event is opened again. */
+  again?: () => boolean;
   /** Told when the stream breaks and when it is back. */
   connected?: (yes: boolean) => void;
   /** Whether opening again after this error makes sense. */
@@ -94,7 +96,7 @@ export async function follow(following: Following): Promise<void> {
       if (following.signal.aborted) return;
       if (!following.mayRetry(error)) throw error;
     }
-    if (ended || following.signal.aborted) return;
+    if (ended || following.signal.aborted || following.again?.() === false) return;
     following.connected?.(false);
     await wait(Math.min(500 * 2 ** failures, 8000));
     failures += 1;

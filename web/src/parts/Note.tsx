@@ -17,8 +17,9 @@ export function ProblemNote({ error, action }: { error: unknown; action?: ReactN
           {problem.errors.map((at) => (
             <li key={`${at.pointer} ${at.detail}`}>
               {at.pointer && <code>{at.pointer.replace(/^\/(settings\/)?/, '').replaceAll('/', '.')}</code>}{' '}
-              {at.line !== undefined && `line ${at.line}, column ${at.column ?? 1}: `}
+              {typeof at.line === 'number' && `line ${at.line}, column ${at.column ?? 1}: `}
               {at.detail}
+              {at.hints?.map((hint) => <p key={hint} className={styles.hint}>{sentence(hint)}</p>)}
             </li>
           ))}
         </ul>

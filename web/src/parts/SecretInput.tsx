@@ -1,6 +1,6 @@
 // A secret: typed once, then kept by the server, which never shows it again.
 
-import { Button, PasswordInput } from '@mantine/core';
+import { Button, Input, PasswordInput } from '@mantine/core';
 import { Icon } from './Icon';
 import styles from './SchemaForm.module.css';
 
@@ -19,17 +19,14 @@ interface SecretInputProps {
 export function SecretInput({ label, description, hideLabel, value, onChange, ...rest }: SecretInputProps) {
   if (value === null) {
     return (
-      <div>
-        {!hideLabel && <div className={styles.label}>{label}</div>}
-        {description && <div className={styles.describe}>{description}</div>}
+      <Input.Wrapper label={hideLabel ? undefined : label} description={description} error={rest.error} labelElement="div">
         <div className={styles.kept}>
           <Icon name="lock" size={14} /> kept, never shown
           <Button size="compact-xs" variant="subtle" onClick={() => onChange('')} aria-label={`Replace ${label.toLowerCase()}`}>
             Replace
           </Button>
         </div>
-        {rest.error && <p className={styles.error}>{rest.error}</p>}
-      </div>
+      </Input.Wrapper>
     );
   }
   return (

@@ -4,7 +4,7 @@ import { ActionIcon, Menu, Modal, useMantineColorScheme } from '@mantine/core';
 import { useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { Link, Outlet, useNavigate } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
-import { request } from '../api/client';
+import { api } from '../api/client';
 import { sessionQuery } from '../api/queries';
 import { isTyping, Keys, modifier } from '../lib/keyboard';
 import { Icon } from '../parts/Icon';
@@ -119,7 +119,7 @@ function Person({ name, email, role, showKeys }: PersonProps) {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const client = useQueryClient();
   const signOut = async () => {
-    await request('DELETE', '/session');
+    await api.DELETE('/session');
     client.clear();
     window.location.assign('/signin');
   };
@@ -127,8 +127,9 @@ function Person({ name, email, role, showKeys }: PersonProps) {
     <div className={styles.person}>
       <Menu position="top-start" width={224}>
         <Menu.Target>
-          <ActionIcon variant="default" size={36} radius={18} aria-label={`${initials(name || email)}, ${name}: theme, keys, sign out`}>
-            {initials(name || email)}
+          <ActionIcon variant="default" size={36} radius={18}>
+            <span aria-hidden="true">{initials(name || email)}</span>
+            <span className="unseen">{name || email}: theme, keys, sign out</span>
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>

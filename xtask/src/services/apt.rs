@@ -1,6 +1,6 @@
 //! Installs Debian packages, as root or by password-less sudo, without anything starting by itself.
 //! Not here: which packages (`postgres` and its likes).
-//! Called by `services` where a server is not found.
+//! Called by `services` where a server is not found, and by `web` where there is no browser.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -2,7 +2,7 @@
 //! Not here: each server's own ways, which are in a file of its own.
 //! Called by `test` and by `cargo xtask services`.
 
-mod apt;
+pub(crate) mod apt;
 mod mariadb;
 mod openssh;
 mod postgres;

@@ -84,8 +84,12 @@ pub fn openapi() -> OpenApi {
     let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let problem =
         ResponseBuilder::new().description("What went wrong").content("application/problem+json", problem).build();
-    for item in document.paths.paths.values_mut() {
+    for (path, item) in &mut document.paths.paths {
+        let noun = path.trim_start_matches("/api/v1").split('/').nth(1).unwrap_or_default();
         for operation in operations(item) {
+            // The function's name, which is the same for many nouns; clients are generated from it.
+            let name = operation.operation_id.take().filter(|name| name != noun);
+            operation.operation_id = Some(name.map_or_else(|| noun.to_owned(), |name| format!("{noun}_{name}")));
             let responses = &mut operation.responses.responses;
             responses.entry("default".to_owned()).or_insert_with(|| RefOr::T(problem.clone()));
         }

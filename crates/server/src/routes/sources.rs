@@ -165,10 +165,59 @@ async fn check_unsaved(
     Ok(check::respond(&headers, name, "source", async move { source.check().await }, None).await)
 }
 
+/// What a source holds.
+#[derive(Debug, ToSchema)]
+#[schema(as = Discovery)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct DiscoveryView {
+    /// By name.
+    streams: Vec<SourceStreamView>,
+    /// Files that were not looked into, since their suffix does not fit.
+    skipped: u64,
+}
+
+/// Files of one kind that are read as one.
+#[derive(Debug, ToSchema)]
+#[schema(as = SourceStream)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct SourceStreamView {
+    /// The path below the source's, without suffix.
+    name: String,
+    /// An s3 URL or a pattern, to be put into FROM.
+    path: String,
+    /// csv, parquet or ndjson.
+    format: String,
+    /// How many files.
+    files: u64,
+    /// Their size in the bucket.
+    bytes: u64,
+    /// The columns, in order.
+    columns: Vec<SourceColumnView>,
+    /// How CSV is read, and why.
+    #[schema(value_type = Option<Object>)]
+    dialect: Option<Value>,
+    /// Why the columns are not known.
+    #[schema(value_type = Option<super::runs::ErrorView>)]
+    error: Option<Value>,
+}
+
+/// A column of files.
+#[derive(Debug, ToSchema)]
+#[schema(as = SourceColumn)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct SourceColumnView {
+    /// Its name.
+    name: String,
+    /// DuckDB's name of its type.
+    r#type: String,
+    /// Whether it may be NULL.
+    nullable: bool,
+}
+
 /// List what a source holds
 #[utoipa::path(get, path = "/sources/{name}/streams", tag = "sources", params(("name" = String, Path)),
     security(("token" = ["viewer"]), ("session" = ["viewer"])),
-    responses((status = 200, description = "Streams with columns, types, files and sizes", body = Object)))]
+    responses((status = 200, description = "Streams with columns, types, files and sizes", body = DiscoveryView)))]
 async fn streams(State(app): State<App>, _: Viewer, Path(name): Path<String>) -> Result<axum::Json<Value>> {
     let project = usable(&app, Noun::Source, &name).await?;
     let source = app.catalog.parts.source(&project, &name, "tapline")?;

@@ -1,5 +1,7 @@
 //! The OpenAPI document, and what holds for every route.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::app::TestApp;
@@ -10,10 +12,11 @@ async fn every_route_says_who_may_call_it_and_what_problems_look_like() {
     let document = app.get("/api/openapi.json").await.is(200);
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let open = ["/healthz", "/readyz", "/api/v1/setup", "/api/v1/session", "/metrics"];
-    let mut routes = 0;
+    let mut names = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            routes += 1;
+            let name = operation["operationId"].as_str().unwrap();
+            assert!(names.insert(name), "{method} {path} has the name of another operation, {name}");
             assert!(operation["responses"].get("default").is_some(), "{method} {path}");
             assert!(operation["summary"].is_string(), "{method} {path} has no summary");
             if !open.contains(&path.as_str()) {
@@ -21,7 +24,7 @@ async fn every_route_says_who_may_call_it_and_what_problems_look_like() {
             }
         }
     }
-    assert!(routes > 60, "{routes}");
+    assert!(names.len() > 60, "{names:?}");
     dangling(&document, &document);
 }
 

@@ -4,13 +4,13 @@ import { Button, PasswordInput, TextInput } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useEffect, useState, type FormEvent, type ReactNode } from 'react';
-import { request, setCsrf } from '../../api/client';
+import { answer, api, setCsrf } from '../../api/client';
 import { sessionQuery } from '../../api/queries';
 import type { Session } from '../../api/types';
 import { ProblemNote } from '../../parts/Note';
 import styles from './Access.module.css';
 
-const leastPassword = 12;
+const leastPassword = 10;
 
 function Frame({ title, words, children }: { title: string; words: string; children: ReactNode }) {
   useEffect(() => {
@@ -32,17 +32,17 @@ function Frame({ title, words, children }: { title: string; words: string; child
 }
 
 /** Sends a form that ends in a session, and goes to where the person wanted to be. */
-function useEntry(path: string) {
+function useEntry<Form>(open: (form: Form) => Promise<{ data?: Session }>) {
   const client = useQueryClient();
   const navigate = useNavigate();
   const search = useSearch({ strict: false }) as { to?: string };
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  const enter = async (body: unknown) => {
+  const enter = async (form: Form) => {
     setBusy(true);
     setError(null);
     try {
-      const session = await request<Session>('POST', path, {}, { body });
+      const session = await answer(open(form));
       setCsrf(session.csrf);
       client.setQueryData(sessionQuery.queryKey, session);
       // Only paths of this site: what is in the address may come from anyone.
@@ -57,7 +57,7 @@ function useEntry(path: string) {
 }
 
 export function SignIn() {
-  const { busy, error, enter } = useEntry('/session');
+  const { busy, error, enter } = useEntry((body: { email: string; password: string }) => api.POST('/session', { body }));
   const [email, setEmail] = useState('');
   const [password, setPassword] = useState('');
   const submit = (event: FormEvent) => {
@@ -96,8 +96,8 @@ export function SignIn() {
 
 export function Setup() {
   const search = useSearch({ strict: false }) as { code?: string };
-  const { busy, error, enter } = useEntry('/setup');
   const [form, setForm] = useState({ code: search.code ?? '', name: '', email: '', password: '' });
+  const { busy, error, enter } = useEntry((body: typeof form) => api.POST('/setup', { body }));
   const change = (field: keyof typeof form) => (event: { currentTarget: HTMLInputElement }) => {
     const { value } = event.currentTarget;
     setForm((before) => ({ ...before, [field]: value }));

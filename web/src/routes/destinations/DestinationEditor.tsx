@@ -15,7 +15,7 @@ import type { JsonSchema } from '../../lib/schema';
 import { CheckSteps, useCheck } from '../../parts/CheckSteps';
 import { Confirm } from '../../parts/Confirm';
 import { Icon, kindIcon } from '../../parts/Icon';
-import { ProblemNote } from '../../parts/Note';
+import { ProblemNote, sentence } from '../../parts/Note';
 import { Page, Section } from '../../parts/Page';
 import { SchemaForm } from '../../parts/SchemaForm';
 import { State } from '../../parts/State';
@@ -39,7 +39,7 @@ export function NewDestination() {
               </span>
               <span className="stack" style={{ gap: 2 }}>
                 <span className={styles.kindName}>{candidate.title}</span>
-                <span className="muted">{candidate.summary}</span>
+                <span className="muted">{sentence(candidate.summary)}</span>
                 <span className="muted small">{abilities(candidate)}</span>
               </span>
             </UnstyledButton>
@@ -97,7 +97,7 @@ function Editor({ connector, existing, back }: EditorProps) {
     setSaving(draft ? 'draft' : 'done');
     setError(null);
     try {
-      const saved = await save<Destination>(client, { noun: 'destinations', existing, name: name.trim(), settings, draft });
+      const saved = await save(client, { noun: 'destinations', existing, name: name.trim(), settings, draft });
       tell(draft ? `Kept ${saved.name} as a draft` : `Saved ${saved.name}`);
       await navigate({ to: '/destinations/$name', params: { name: saved.name } });
     } catch (failure) {
@@ -173,41 +173,53 @@ function Editor({ connector, existing, back }: EditorProps) {
           <Icon name={kindIcon(connector.kind)} size={20} />
         </span>
         <span>
-          {connector.summary} <span className="muted">{abilities(connector)}</span>
+          {sentence(connector.summary)} <span className="muted">{abilities(connector)}</span>
         </span>
       </p>
       <div className={styles.columns}>
-        <fieldset disabled={fixed} className={styles.fields}>
-          <TextInput
-            label="Name"
-            description="What syncs call it."
-            required
-            maw={560}
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-          />
-          <SchemaForm
-            schema={connector.schema as JsonSchema}
-            value={values}
-            onChange={setValues}
-            errors={problems}
-            hidden={['type']}
-          />
-          {error !== null && <ProblemNote error={error} />}
-          {!fixed && (
-            <div className="row">
-              <Button loading={saving === 'done'} disabled={name.trim() === ''} onClick={() => void keep(false)}>
-                Save destination
-              </Button>
-              <Button variant="default" loading={saving === 'draft'} disabled={name.trim() === ''} onClick={() => void keep(true)}>
-                Save as draft
-              </Button>
-            </div>
-          )}
-        </fieldset>
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            void keep(false);
+          }}
+        >
+          <fieldset disabled={fixed} className={styles.fields}>
+            <TextInput
+              label="Name"
+              description="What syncs call it."
+              required
+              maw={560}
+              value={name}
+              onChange={(event) => setName(event.currentTarget.value)}
+            />
+            <SchemaForm
+              schema={connector.schema as JsonSchema}
+              value={values}
+              onChange={setValues}
+              errors={problems}
+              hidden={['type']}
+            />
+            {error !== null && <ProblemNote error={error} />}
+            {!fixed && (
+              <div className="row">
+                <Button type="submit" loading={saving === 'done'} disabled={name.trim() === ''}>
+                  Save destination
+                </Button>
+                <Button variant="default" loading={saving === 'draft'} disabled={name.trim() === ''} onClick={() => void keep(true)}>
+                  Save as draft
+                </Button>
+              </div>
+            )}
+          </fieldset>
+        </form>
         <Section title="Test">
           <div className="stack">
             <CheckSteps steps={check.steps} running={check.running} error={check.error} again={() => void test()} idle={idle} />
+            {check.done?.ok && (
+              <p className={styles.plain} role="status">
+                The connection works.
+              </p>
+            )}
             {may && !check.steps.some((step) => !step.ok) && (
               <div>
                 <Button variant="default" loading={check.running} onClick={() => void test()}>

@@ -10,14 +10,15 @@ import styles from './chart.module.css';
 type Day = Summary['per_day'][number];
 
 const parts = [
-  { key: 'inserted', label: 'inserted', colour: '--accent', mark: 'solid' },
-  { key: 'updated', label: 'updated', colour: '--running', mark: 'light' },
-  { key: 'deleted', label: 'deleted', colour: '--muted', mark: 'light' },
-  { key: 'rejected', label: 'rejected', colour: '--warn', mark: 'light' },
+  { key: 'inserted', label: 'inserted', colour: '--accent' },
+  { key: 'updated', label: 'updated', colour: '--accent-light' },
+  { key: 'deleted', label: 'deleted', colour: '--muted' },
+  { key: 'rejected', label: 'rejected', colour: '--warn' },
 ] as const;
 
 const height = 200;
 const short = new Intl.NumberFormat('en-US', { notation: 'compact' });
+const onAxis = (value: number) => (value < 100_000 ? count(value) : short.format(value));
 
 export default function DeliveredChart({ days }: { days: Day[] }) {
   const frame = useRef<HTMLDivElement>(null);
@@ -52,29 +53,31 @@ export default function DeliveredChart({ days }: { days: Day[] }) {
           </li>
         ))}
       </ul>
-      <table className="unseen">
-        <caption>Rows delivered per day</caption>
-        <thead>
-          <tr>
-            <th scope="col">Day</th>
-            {parts.map((part) => (
-              <th key={part.key} scope="col">
-                {part.label}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {days.map((day) => (
-            <tr key={day.day}>
-              <th scope="row">{day.day}</th>
+      <div className="unseen">
+        <table>
+          <caption>Rows delivered per day</caption>
+          <thead>
+            <tr>
+              <th scope="col">Day</th>
               {parts.map((part) => (
-                <td key={part.key}>{count(day[part.key])}</td>
+                <th key={part.key} scope="col">
+                  {part.label}
+                </th>
               ))}
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {days.map((day) => (
+              <tr key={day.day}>
+                <th scope="row">{day.day}</th>
+                {parts.map((part) => (
+                  <td key={part.key}>{count(day[part.key])}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </div>
   );
 }
@@ -125,7 +128,7 @@ function options(days: Day[], width: number): uPlot.Options {
         size: 48,
         grid: { stroke: colour('--line'), width: 1 },
         ticks: { show: false },
-        values: (_, splits) => splits.map((value) => (value % 1 === 0 ? short.format(value) : '')),
+        values: (_, splits) => splits.map((value) => (value % 1 === 0 ? onAxis(value) : '')),
       },
     ],
     series: [

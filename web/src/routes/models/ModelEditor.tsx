@@ -4,9 +4,9 @@ import { Button, MultiSelect, Select, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
-import { request } from '../../api/client';
+import { answer, api } from '../../api/client';
 import { functionsQuery, modelQuery, sourcesQuery, streamsQuery } from '../../api/queries';
-import type { KeyCheck, Model, ModelSettings, QueryResult } from '../../api/types';
+import type { KeyCheck, Model, ModelSettings } from '../../api/types';
 import { count, counted } from '../../lib/format';
 import { keyOf } from '../../lib/model';
 import { useMay } from '../../lib/roles';
@@ -23,11 +23,11 @@ import { Versions } from './Versions';
 import styles from './models.module.css';
 
 export function NewModel() {
-  const search = useSearch({ strict: false }) as { source?: string; from?: string };
+  const search = useSearch({ strict: false }) as { source?: string; from?: string; sql?: string };
   const { data: sources } = useSuspenseQuery(sourcesQuery);
   const usable = sources.filter((source) => !source.draft);
   const source = search.source ?? (usable.length === 1 ? usable[0]?.name : undefined) ?? '';
-  const sql = search.from ? firstQuery({ path: search.from }) : '';
+  const sql = search.sql ?? (search.from ? firstQuery({ path: search.from }) : '');
   return <Editor settings={{ source, sql, primary_key: [] }} />;
 }
 
@@ -65,7 +65,7 @@ function Editor({ existing, settings }: { existing?: Model; settings: ModelSetti
     setSaving(true);
     setError(null);
     try {
-      const saved = await save<Model>(client, { noun: 'models', existing, name: name.trim(), settings: current });
+      const saved = await save(client, { noun: 'models', existing, name: name.trim(), settings: current });
       tell(`Saved ${saved.name}`);
       await navigate({ to: '/models/$name', params: { name: saved.name } });
     } catch (failure) {
@@ -124,7 +124,7 @@ function Editor({ existing, settings }: { existing?: Model; settings: ModelSetti
               </Button>
             )}
             {!fixed && (changed || !existing) && (
-              <Button onClick={() => void keep()} loading={saving} disabled={!name.trim() || !source || !sql.trim()}>
+              <Button type="submit" form="model" loading={saving} disabled={!name.trim() || !source || !sql.trim()}>
                 Save model
               </Button>
             )}
@@ -133,7 +133,14 @@ function Editor({ existing, settings }: { existing?: Model; settings: ModelSetti
       }
     >
       {error !== null && <ProblemNote error={error} />}
-      <div className={styles.head}>
+      <form
+        id="model"
+        className={styles.head}
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (name.trim() && source && sql.trim()) void keep();
+        }}
+      >
         <TextInput
           label="Name"
           placeholder="customers"
@@ -160,7 +167,7 @@ function Editor({ existing, settings }: { existing?: Model; settings: ModelSetti
             onChange={useStream}
           />
         )}
-      </div>
+      </form>
       {sources.length === 0 && (
         <p>
           A model reads a source, and there is none yet. <Link to="/sources/new">Add an S3 source</Link>
@@ -176,7 +183,7 @@ function Editor({ existing, settings }: { existing?: Model; settings: ModelSetti
           readOnly={fixed}
           mayRun={may && source !== ''}
           run={(text, limit, signal) =>
-            request<QueryResult>('POST', '/models/preview', {}, { body: { settings: { source, sql: text, primary_key: key }, limit }, signal })
+            answer(api.POST('/models/preview', { body: { settings: { source, sql: text, primary_key: key }, limit }, signal }))
           }
           onResult={(result) => setColumns(result.columns.map((column) => column.name))}
         />
@@ -208,7 +215,7 @@ function KeyChoice({ value, onChange, columns, settings, disabled, may }: KeyCho
     setBusy(true);
     setError(null);
     try {
-      setChecked({ of, found: await request<KeyCheck>('POST', '/models/key-check', {}, { body: { settings } }) });
+      setChecked({ of, found: await answer(api.POST('/models/key-check', { body: { settings } })) });
     } catch (failure) {
       setError(failure);
     } finally {

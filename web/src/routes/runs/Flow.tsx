@@ -113,7 +113,7 @@ function Sum({ run }: { run: Run }) {
   ].filter(Boolean);
   return (
     <p className={`${styles.sum} number`}>
-      {count(rows.read)} read ={' '}
+      {count(rows.read)} read{rows.read > 0 && ' = '}
       {sumOf(rows).map((part, index) => (
         <span key={part.label} className={part.label === 'rejected' ? styles.warn : undefined}>
           {index > 0 && ' + '}

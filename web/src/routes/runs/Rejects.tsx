@@ -4,12 +4,11 @@ import { Button } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
-import { address, request } from '../../api/client';
+import { address, answer, api } from '../../api/client';
 import { rejectsQuery, sourceRejectsQuery } from '../../api/queries';
-import type { Json, Reject, Run } from '../../api/types';
+import type { Reject, Settings } from '../../api/types';
 import { cell, count, counted } from '../../lib/format';
 import { useMay } from '../../lib/roles';
-import { CodeBlock } from '../../parts/Copy';
 import { Icon } from '../../parts/Icon';
 import { ProblemNote, sentence, Waiting } from '../../parts/Note';
 import { Section } from '../../parts/Page';
@@ -39,9 +38,9 @@ function RejectedRows({ sync, open }: { sync: string; open: number }) {
     setBusy(true);
     setError(null);
     try {
-      const run = await request<Run>('POST', '/syncs/{name}/retry', { name: sync });
+      const run = await answer(api.POST('/syncs/{name}/retry', { params: { path: { name: sync } } }));
       await client.invalidateQueries({ queryKey: ['runs'] });
-      await navigate({ to: '/runs/$id', params: { id: run.id ?? run.run } });
+      await navigate({ to: '/runs/$id', params: { id: run.id } });
     } catch (failure) {
       setError(failure);
     } finally {
@@ -58,7 +57,7 @@ function RejectedRows({ sync, open }: { sync: string; open: number }) {
           <span className="row">
             <Button
               component="a"
-              href={address('/syncs/{name}/rejects.csv', { name: sync })}
+              href={address('/syncs/{name}/rejects.csv', sync)}
               download={`${sync}-rejects.csv`}
               variant="default"
               size="compact-sm"
@@ -102,7 +101,7 @@ function OneReject({ reject }: { reject: Reject }) {
       <div className={styles.rejectHead}>
         {reject.key && <span className={styles.key}>{keyWords(reject.key)}</span>}
         <code className="muted">{reject.code}</code>
-        <span className="muted small number">{counted(reject.attempts, 'attempt')}</span>
+        <span className="muted small number">{counted(reject.attempts ?? 0, 'attempt')}</span>
         <span className="muted small">
           first <Time at={reject.first_at} />, last <Time at={reject.last_at} />
         </span>
@@ -118,20 +117,11 @@ function OneReject({ reject }: { reject: Reject }) {
           </dl>
         </details>
       )}
-      {reject.exchange && (
-        <details>
-          <summary>Request and response</summary>
-          <div className={styles.exchange}>
-            <CodeBlock title="Request" text={reject.exchange.request ?? ''} wrap />
-            <CodeBlock title="Response" text={reject.exchange.response ?? ''} wrap />
-          </div>
-        </details>
-      )}
     </li>
   );
 }
 
-export function Pair({ name, value }: { name: string; value: Json }) {
+export function Pair({ name, value }: { name: string; value: unknown }) {
   return (
     <>
       <dt>{name}</dt>
@@ -140,7 +130,7 @@ export function Pair({ name, value }: { name: string; value: Json }) {
   );
 }
 
-function keyWords(key: Record<string, Json>): string {
+function keyWords(key: Settings): string {
   return Object.entries(key)
     .map(([name, value]) => `${name} = ${value === null ? 'NULL' : cell(value)}`)
     .join(', ');
@@ -158,7 +148,7 @@ function UnreadableLines({ sync }: { sync: string }) {
           <li key={`${line.file} ${line.line}`} className={styles.reject}>
             <div className={styles.rejectHead}>
               <span className={styles.key}>
-                {line.file}, line {count(line.line)}
+                {line.file}, line {count(line.line ?? 0)}
               </span>
               {line.column && <span className="muted">column {line.column}</span>}
             </div>

@@ -4,7 +4,7 @@ import { Button } from '@mantine/core';
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
-import { request } from '../../api/client';
+import { api } from '../../api/client';
 import { followRun } from '../../api/events';
 import { runQuery, syncQuery } from '../../api/queries';
 import { clock, counted, duration, exact, timeOfDay } from '../../lib/format';
@@ -37,6 +37,8 @@ function OneRun({ id }: { id: string }) {
   const [error, setError] = useState<unknown>(null);
   const [cancelling, setCancelling] = useState(false);
 
+  // As it was when the page opened.
+  const [ended] = useState(stored.status !== 'running');
   useEffect(() => {
     const control = new AbortController();
     const take = (event: Parameters<typeof after>[1]) => {
@@ -44,11 +46,11 @@ function OneRun({ id }: { id: string }) {
       if (event.event !== 'ended') return;
       for (const queryKey of [['runs'], ['syncs'], ['summary']]) void client.invalidateQueries({ queryKey });
     };
-    followRun(id, take, setConnected, control.signal).catch((failure: unknown) => {
+    followRun(id, ended, take, setConnected, control.signal).catch((failure: unknown) => {
       if (!control.signal.aborted) setError(failure);
     });
     return () => control.abort();
-  }, [id, client]);
+  }, [id, ended, client]);
 
   const running = stored.status === 'running' && live.report === null;
   const run = live.report
@@ -59,7 +61,7 @@ function OneRun({ id }: { id: string }) {
   const cancel = async () => {
     setCancelling(true);
     try {
-      await request('POST', '/runs/{id}/cancel', { id });
+      await api.POST('/runs/{id}/cancel', { params: { path: { id } } });
       tell('Cancelling: the run stops at the next safe place');
     } catch (failure) {
       setError(failure);
@@ -124,7 +126,7 @@ function OneRun({ id }: { id: string }) {
   );
 }
 
-function Clock({ since }: { since: string | null }) {
+function Clock({ since }: { since?: string | null }) {
   const now = useNow('fast');
   return <span className="number">{since ? clock(now - Date.parse(since)) : 'waiting for its turn'}</span>;
 }

@@ -4,7 +4,7 @@ import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { address } from '../../api/client';
 import { aboutQuery } from '../../api/queries';
-import { cell, duration } from '../../lib/format';
+import { bytes, count, duration } from '../../lib/format';
 import { useMay } from '../../lib/roles';
 import { Icon } from '../../parts/Icon';
 import { ProblemNote, Waiting } from '../../parts/Note';
@@ -29,11 +29,18 @@ export function AboutPage() {
               ['Running for', duration(data.uptime_s * 1000)],
             ]}
           />
-          {Object.keys(data.limits).length > 0 && (
-            <Section title="Limits">
-              <Facts facts={Object.entries(data.limits).map(([name, value]) => [name.replaceAll('_', ' '), <span key={name} className="number">{cell(value)}</span>])} />
-            </Section>
-          )}
+          <Section title="Limits">
+            <Facts
+              facts={[
+                ['Runs at once', count(data.limits.concurrency)],
+                ['Queries at once', count(data.limits.interactive)],
+                ['Rows of a query', count(data.limits.query_rows)],
+                ['Time of a query', duration(data.limits.query_timeout_ms)],
+                ['Memory of a query', bytes(data.limits.query_memory_bytes)],
+                ['Size of a request', bytes(data.limits.body_bytes)],
+              ]}
+            />
+          </Section>
         </>
       )}
       {admin && (

@@ -2,7 +2,7 @@
 
 import { Button, PasswordInput } from '@mantine/core';
 import { useState, type FormEvent } from 'react';
-import { request } from '../../api/client';
+import { api } from '../../api/client';
 import { ProblemNote } from '../../parts/Note';
 import { tell } from '../../parts/toast';
 import { Frame } from './Frame';
@@ -17,7 +17,7 @@ export function Account() {
     setBusy(true);
     setError(null);
     try {
-      await request('PUT', '/session/password', {}, { body: { old, new: next } });
+      await api.PUT('/session/password', { body: { old, new: next } });
       setOld('');
       setNext('');
       tell('Changed the password; other sessions are signed out');
@@ -33,11 +33,11 @@ export function Account() {
         <PasswordInput label="Password now" autoComplete="current-password" required withAsterisk={false} value={old} onChange={(event) => setOld(event.currentTarget.value)} />
         <PasswordInput
           label="New password"
-          description="At least 12 characters."
+          description="At least 10 characters."
           autoComplete="new-password"
           required
           withAsterisk={false}
-          minLength={12}
+          minLength={10}
           value={next}
           onChange={(event) => setNext(event.currentTarget.value)}
         />

@@ -3,7 +3,7 @@
 import { Button, Checkbox, MultiSelect, NumberInput, Select, TagsInput, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { request } from '../../api/client';
+import { answer, api } from '../../api/client';
 import { alertsQuery, syncsQuery } from '../../api/queries';
 import type { Alert, AlertEvent } from '../../api/types';
 import { percent } from '../../lib/format';
@@ -34,7 +34,7 @@ interface Form extends Alert {
   existing: boolean;
 }
 
-const empty: Form = { existing: false, name: '', when: ['failed', 'stopped'], syncs: ['*'], channel: { type: 'webhook' } };
+const empty: Form = { existing: false, name: '', revision: 0, when: ['failed', 'stopped'], syncs: ['*'], channel: { type: 'webhook' } };
 
 export function Alerts() {
   const client = useQueryClient();
@@ -47,9 +47,9 @@ export function Alerts() {
   const send = async () => {
     if (!form) return;
     const { existing, name, revision, when, partial_ratio, syncs, channel } = form;
-    const body = { name, revision: existing ? revision : undefined, when, partial_ratio: partial_ratio ?? 0, syncs, channel };
-    if (existing) await request('PUT', '/alerts/{name}', { name: form.name }, { body });
-    else await request('POST', '/alerts', {}, { body });
+    const body = { name, when, partial_ratio, syncs, channel };
+    if (existing) await api.PUT('/alerts/{name}', { params: { path: { name } }, body: { ...body, revision } });
+    else await api.POST('/alerts', { body });
     tell(`Saved ${form.name}`);
     await refresh();
   };
@@ -57,8 +57,8 @@ export function Alerts() {
     setFailure(null);
     setFailed(null);
     try {
-      const tested = await request<{ ok?: boolean; message?: string | null } | undefined>('POST', '/alerts/{name}/test', { name: alert.name });
-      if (tested?.ok === false) setFailed(`${alert.name}: ${tested.message ?? 'the test could not be delivered'}`);
+      const tested = await answer(api.POST('/alerts/{name}/test', { params: { path: { name: alert.name } } }));
+      if (!tested.ok) setFailed(`${alert.name}: ${tested.message ?? 'the test could not be delivered'}`);
       else tell(`Sent a test by ${alert.name}`);
     } catch (problem) {
       setFailure(problem);
@@ -95,7 +95,7 @@ export function Alerts() {
                   words="Nobody is told by it from now on."
                   verb="Delete alert"
                   act={async () => {
-                    await request('DELETE', '/alerts/{name}', { name: alert.name });
+                    await api.DELETE('/alerts/{name}', { params: { path: { name: alert.name } } });
                     await refresh();
                   }}
                 >
@@ -174,7 +174,7 @@ function AlertForm({ form, setForm, submit }: AlertFormProps) {
           min={0}
           max={100}
           value={form.partial_ratio ? form.partial_ratio * 100 : ''}
-          onChange={(value) => setForm({ ...form, partial_ratio: typeof value === 'number' ? value / 100 : null })}
+          onChange={(value) => setForm({ ...form, partial_ratio: typeof value === 'number' ? value / 100 : undefined })}
         />
       )}
       <Checkbox label="All syncs, also later ones" checked={all} onChange={(event) => setForm({ ...form, syncs: event.currentTarget.checked ? ['*'] : [] })} />

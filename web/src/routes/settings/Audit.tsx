@@ -3,20 +3,28 @@
 import { useQuery } from '@tanstack/react-query';
 import { auditQuery } from '../../api/queries';
 import type { AuditEntry } from '../../api/types';
-import { exact } from '../../lib/format';
+import { cell, exact } from '../../lib/format';
 import { DataTable, type Chip, type ColumnOf } from '../../parts/DataTable';
 import { Empty, ProblemNote, Waiting } from '../../parts/Note';
 import { Frame } from './Frame';
 
+/** What stands out: `draft: no` or an option that was not chosen does not. */
+function detailWords(entry: AuditEntry): string {
+  return Object.entries(entry.details)
+    .filter(([, value]) => value !== false && value !== null)
+    .map(([name, value]) => (value === true ? name : `${name} ${cell(value)}`).replaceAll('_', ' '))
+    .join(', ');
+}
+
 const columns: ColumnOf<AuditEntry>[] = [
   { id: 'what', label: 'What', value: (entry) => entry.action, show: (entry) => <span className="mono">{entry.action}</span> },
-  { id: 'who', label: 'Who', value: (entry) => entry.actor.name, show: (entry) => <>{entry.actor.name} <span className="muted">{entry.actor.kind}</span></> },
+  { id: 'who', label: 'Who', value: (entry) => entry.actor.name, show: (entry) => <span>{entry.actor.name} <span className="muted">{entry.actor.kind}</span></span> },
   { id: 'target', label: 'On', value: (entry) => entry.target },
   {
     id: 'details',
     label: 'Details',
-    value: (entry) => JSON.stringify(entry.details ?? {}),
-    show: (entry) => (entry.details && Object.keys(entry.details).length > 0 ? <code className="muted">{JSON.stringify(entry.details)}</code> : null),
+    value: detailWords,
+    show: (entry) => <span className="muted">{detailWords(entry)}</span>,
     wideOnly: true,
   },
   { id: 'from', label: 'From', value: (entry) => entry.address },
@@ -47,7 +55,7 @@ export function Audit() {
           columns={columns}
           chips={chips}
           sort="-when"
-          rowKey={(entry) => entry.id}
+          rowKey={(entry) => String(entry.id)}
           text={(entry) => `${entry.action} ${entry.actor.name} ${entry.target ?? ''} ${entry.address ?? ''}`}
         />
       )}

@@ -3,7 +3,7 @@
 import { Button, Modal, Select, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { request } from '../../api/client';
+import { answer, api } from '../../api/client';
 import { tokensQuery } from '../../api/queries';
 import type { Role, Token } from '../../api/types';
 import { CodeBlock } from '../../parts/Copy';
@@ -22,7 +22,7 @@ const ends = [
   { value: '', label: 'never' },
 ];
 
-const isExpired = (token: Token) => token.expires_at !== null && Date.parse(token.expires_at) < Date.now();
+const isExpired = (token: Token) => Boolean(token.expires_at) && Date.parse(token.expires_at ?? '') < Date.now();
 
 export function Tokens() {
   const client = useQueryClient();
@@ -33,7 +33,7 @@ export function Tokens() {
   const create = async () => {
     if (!form) return;
     const body = { name: form.name, role: form.role, expires_in_days: form.days ? Number(form.days) : undefined };
-    setMade(await request<{ name: string; token: string }>('POST', '/tokens', {}, { body }));
+    setMade(await answer(api.POST('/tokens', { body })));
     await refresh();
   };
   const columns: ColumnOf<Token>[] = [
@@ -55,7 +55,7 @@ export function Tokens() {
           words="Programs that use it are refused from now on. This cannot be undone; a new token can be made."
           verb="Revoke token"
           act={async () => {
-            await request('DELETE', '/tokens/{id}', { id: token.id });
+            await api.DELETE('/tokens/{id}', { params: { path: { id: token.id } } });
             await refresh();
           }}
         >

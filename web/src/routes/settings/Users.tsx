@@ -3,7 +3,7 @@
 import { Button, PasswordInput, Select, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { request } from '../../api/client';
+import { api } from '../../api/client';
 import { sessionQuery, usersQuery } from '../../api/queries';
 import type { Role, UserRecord } from '../../api/types';
 import { Confirm } from '../../parts/Confirm';
@@ -34,16 +34,16 @@ export function Users() {
     if (!form) return;
     if (form.id) {
       const body = { name: form.name, role: form.role, password: form.password || undefined };
-      await request('PATCH', '/users/{id}', { id: form.id }, { body });
+      await api.PATCH('/users/{id}', { params: { path: { id: form.id } }, body });
     } else {
       const { email, name, role, password } = form;
-      await request('POST', '/users', {}, { body: { email, name, role, password } });
+      await api.POST('/users', { body: { email, name, role, password } });
     }
     tell(form.id ? `Changed ${form.email}` : `Added ${form.email}`);
     await refresh();
   };
   const able = async (user: UserRecord, disabled: boolean) => {
-    await request('PATCH', '/users/{id}', { id: user.id }, { body: { disabled } });
+    await api.PATCH('/users/{id}', { params: { path: { id: user.id } }, body: { disabled } });
     await refresh();
   };
   const columns: ColumnOf<UserRecord>[] = [
@@ -52,9 +52,9 @@ export function Users() {
       label: 'Name',
       value: (user) => user.name,
       show: (user) => (
-        <>
+        <span>
           {user.name} {user.id === session.user?.id && <span className="muted">(you)</span>}
-        </>
+        </span>
       ),
     },
     { id: 'state', label: 'State', value: (user) => (user.disabled ? 1 : 0), show: (user) => <State state={user.disabled ? 'disabled' : 'active'} /> },
@@ -94,7 +94,7 @@ export function Users() {
               words="They are signed out at once and forgotten. What they made stays; the audit log keeps their name."
               verb="Delete user"
               act={async () => {
-                await request('DELETE', '/users/{id}', { id: user.id });
+                await api.DELETE('/users/{id}', { params: { path: { id: user.id } } });
                 await refresh();
               }}
             >
@@ -134,11 +134,11 @@ export function Users() {
           <Select label="Role" data={roleChoices} value={form.role} onChange={(role) => setForm({ ...form, role: (role ?? 'viewer') as Role })} />
           <PasswordInput
             label={form.id ? 'New password' : 'Password'}
-            description={form.id ? 'Empty keeps the one they have.' : 'At least 12 characters. Hand it over; they can change it.'}
+            description={form.id ? 'Empty keeps the one they have.' : 'At least 10 characters. Hand it over; they can change it.'}
             autoComplete="new-password"
             required={!form.id}
             withAsterisk={false}
-            minLength={12}
+            minLength={10}
             value={form.password}
             onChange={(event) => setForm({ ...form, password: event.currentTarget.value })}
           />

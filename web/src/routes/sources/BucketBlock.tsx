@@ -1,6 +1,6 @@
 // Where the files are: region, bucket, path, type; and for storage that only speaks S3, its address.
 
-import { Collapse, SegmentedControl, Select, TextInput, UnstyledButton } from '@mantine/core';
+import { Collapse, Input, SegmentedControl, Select, TextInput, UnstyledButton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { regionsQuery } from '../../api/queries';
@@ -55,13 +55,9 @@ export function BucketBlock({ form, change }: BlockProps) {
           value={form.path}
           onChange={(event) => change({ path: event.currentTarget.value })}
         />
-        <div>
-          <div className={styles.label} id="file-type">
-            Type
-          </div>
-          <div className={styles.describe}>any goes by the files’ endings.</div>
+        <Input.Wrapper label="Type" description="any goes by the files’ endings." labelElement="div">
           <SegmentedControl
-            aria-labelledby="file-type"
+            aria-label="Type"
             value={form.fileType}
             onChange={(value) => change({ fileType: value as SourceForm['fileType'] })}
             data={[
@@ -71,7 +67,7 @@ export function BucketBlock({ form, change }: BlockProps) {
               { value: 'any', label: 'any' },
             ]}
           />
-        </div>
+        </Input.Wrapper>
       </div>
       <UnstyledButton className={styles.more} aria-expanded={compatible} onClick={() => setCompatible(!compatible)}>
         <Icon name={compatible ? 'down' : 'right'} size={12} />

@@ -4,9 +4,9 @@ import { Button, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { useEffect, useRef, useState, type ReactNode } from 'react';
-import { request } from '../../api/client';
+import { answer, api } from '../../api/client';
 import { sourceQuery } from '../../api/queries';
-import type { Policies, Source } from '../../api/types';
+import type { CheckStep, Policies, S3Settings, Source } from '../../api/types';
 import { save } from '../../lib/save';
 import { emptySource, formOf, missing, settingsForPolicy, settingsOf, suggestName, type SourceForm } from '../../lib/source';
 import { CheckSteps, useCheck } from '../../parts/CheckSteps';
@@ -21,7 +21,7 @@ import styles from './sources.module.css';
 export function NewSource() {
   const { data } = useQuery({
     queryKey: ['external id', 'new'],
-    queryFn: () => request<{ external_id: string }>('POST', '/sources/external-id'),
+    queryFn: () => answer(api.POST('/sources/external-id')),
     staleTime: 0,
     gcTime: 0,
     refetchOnWindowFocus: false,
@@ -76,7 +76,7 @@ function Editor({ existing, initial, externalId }: EditorProps) {
     setSaving(draft ? 'draft' : 'done');
     setError(null);
     try {
-      const saved = await save<Source>(client, { noun: 'sources', existing, name: form.name.trim(), settings, draft });
+      const saved = await save(client, { noun: 'sources', existing, name: form.name.trim(), settings, draft });
       tell(draft ? `Kept ${saved.name} as a draft` : `Saved ${saved.name}`);
       await navigate({ to: draft ? '/sources' : '/sources/$name', params: { name: saved.name } });
     } catch (failure) {
@@ -95,70 +95,85 @@ function Editor({ existing, initial, externalId }: EditorProps) {
           <Icon name="lock" /> This source comes from the project file. Change it there.
         </p>
       )}
-      <fieldset disabled={existing?.read_only} className={styles.fields}>
-        <Block number={1} title="Bucket" words="Where the files are.">
-          <BucketBlock form={form} change={change} />
-        </Block>
-        <Block number={2} title="Access" words="Who reads them." closed={!bucketDone && !existing}>
-          <AccessBlock form={effective} change={change} policies={policies.data} policyError={policies.error} principal={principal} setPrincipal={setPrincipal} />
-        </Block>
-        <Block number={3} title="Test" words="Each step as it ends, with cause and cure." closed={!bucketDone && !existing}>
-          <div className="stack">
-            <CheckSteps
-              steps={check.steps}
-              running={check.running}
-              error={check.error}
-              again={test}
-              statement={statementFor(check.steps, policies.data)}
-              idle={<p className={styles.plain}>{lacking ?? 'Nothing is changed in your bucket: the test lists it and reads the first bytes of one file.'}</p>}
-            />
-            {check.done?.ok && (
-              <p className={styles.plain} role="status">
-                The connection works. Save it to see the streams inside.
-              </p>
-            )}
-            {!check.steps.some((step) => !step.ok) && (
-              <div>
-                <Button variant={check.done?.ok ? 'default' : 'filled'} disabled={lacking !== null} loading={check.running} onClick={test}>
-                  {check.done ? 'Test again' : 'Test the connection'}
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (check.done?.ok) void keep(false);
+          else test();
+        }}
+      >
+        <fieldset disabled={existing?.read_only} className={styles.fields}>
+          <Block number={1} title="Bucket" words="Where the files are.">
+            <BucketBlock form={form} change={change} />
+          </Block>
+          <Block number={2} title="Access" words="Who reads them." closed={!bucketDone && !existing}>
+            <AccessBlock form={effective} change={change} policies={policies.data} policyError={policies.error} principal={principal} setPrincipal={setPrincipal} />
+          </Block>
+          <Block number={3} title="Test" words="Each step as it ends, with cause and cure." closed={!bucketDone && !existing}>
+            <div className="stack">
+              <CheckSteps
+                steps={check.steps}
+                running={check.running}
+                error={check.error}
+                again={test}
+                statement={statementFor(check.steps, policies.data)}
+                idle={<p className={styles.plain}>{lacking ?? 'Nothing is changed in your bucket: the test lists it and reads the first bytes of one file.'}</p>}
+              />
+              {check.done?.ok && (
+                <p className={styles.plain} role="status">
+                  The connection works. Save it to see the streams inside.
+                </p>
+              )}
+              {!check.steps.some((step) => !step.ok) && (
+                <div>
+                  <Button
+                    type={check.done?.ok ? 'button' : 'submit'}
+                    variant={check.done?.ok ? 'default' : 'filled'}
+                    disabled={lacking !== null}
+                    loading={check.running}
+                    onClick={check.done?.ok ? test : undefined}
+                  >
+                    {check.done ? 'Test again' : 'Test the connection'}
+                  </Button>
+                </div>
+              )}
+              <hr className={styles.line} />
+              <TextInput
+                label="Name"
+                description="What models call this source. Letters, digits and underscores."
+                maw={400}
+                required
+                withAsterisk={false}
+                value={form.name}
+                onChange={(event) => {
+                  setNamed(true);
+                  change({ name: event.currentTarget.value });
+                }}
+              />
+              {error !== null && <ProblemNote error={error} />}
+              <div className="row between">
+                <Button
+                  variant="default"
+                  disabled={!bucketDone || form.name.trim() === ''}
+                  loading={saving === 'draft'}
+                  onClick={() => void keep(true)}
+                >
+                  Save as draft
+                </Button>
+                <Button
+                  type={check.done?.ok ? 'submit' : 'button'}
+                  variant={check.done?.ok ? 'filled' : 'default'}
+                  disabled={lacking !== null || form.name.trim() === ''}
+                  loading={saving === 'done'}
+                  onClick={check.done?.ok ? undefined : () => void keep(false)}
+                >
+                  Save and look inside
                 </Button>
               </div>
-            )}
-            <hr className={styles.line} />
-            <TextInput
-              label="Name"
-              description="What models call this source. Letters, digits and underscores."
-              maw={400}
-              required
-              withAsterisk={false}
-              value={form.name}
-              onChange={(event) => {
-                setNamed(true);
-                change({ name: event.currentTarget.value });
-              }}
-            />
-            {error !== null && <ProblemNote error={error} />}
-            <div className="row between">
-              <Button
-                variant="default"
-                disabled={!bucketDone || form.name.trim() === ''}
-                loading={saving === 'draft'}
-                onClick={() => void keep(true)}
-              >
-                Save as draft
-              </Button>
-              <Button
-                variant={check.done?.ok ? 'filled' : 'default'}
-                disabled={lacking !== null || form.name.trim() === ''}
-                loading={saving === 'done'}
-                onClick={() => void keep(false)}
-              >
-                Save and look inside
-              </Button>
             </div>
-          </div>
-        </Block>
-      </fieldset>
+          </Block>
+        </fieldset>
+      </form>
     </Page>
   );
 }
@@ -198,7 +213,13 @@ function usePolicies(form: SourceForm, name: string | undefined, principal: stri
   return useQuery({
     queryKey: ['policy', asked, principal],
     queryFn: ({ signal }) =>
-      request<Policies>('POST', '/sources/policy', {}, { query: { principal }, body: JSON.parse(asked ?? '{}') as unknown, signal }),
+      answer(
+        api.POST('/sources/policy', {
+          params: { query: { principal: principal || undefined } },
+          body: JSON.parse(asked ?? '{}') as { settings: S3Settings; name?: string },
+          signal,
+        }),
+      ),
     enabled: asked !== null,
     placeholderData: (before) => before,
     retry: false,
@@ -206,7 +227,7 @@ function usePolicies(form: SourceForm, name: string | undefined, principal: stri
 }
 
 /** The part of the permission policy that answers a refused step. */
-function statementFor(steps: { ok: boolean; name: string; message: string | null; hint: string | null }[], policies: Policies | undefined): string | undefined {
+function statementFor(steps: CheckStep[], policies: Policies | undefined): string | undefined {
   const failed = steps.find((step) => !step.ok);
   if (!failed || !policies) return undefined;
   const words = `${failed.name} ${failed.message ?? ''} ${failed.hint ?? ''}`;

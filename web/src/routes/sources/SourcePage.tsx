@@ -4,7 +4,7 @@ import { Button, UnstyledButton } from '@mantine/core';
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { useState } from 'react';
-import { request } from '../../api/client';
+import { answer, api } from '../../api/client';
 import { functionsQuery, sourceQuery, streamsQuery } from '../../api/queries';
 import type { QueryResult, SourceStream } from '../../api/types';
 import { connectionState, sourceAddress } from '../../lib/connection';
@@ -153,7 +153,7 @@ function Inside({ source, streams, may }: { source: string; streams: SourceStrea
   const stream = streams[chosen] ?? streams[0];
   const found = streams.map((item, index) => ({ item, index })).filter(({ item }) => !query || matches(item.name, query));
   const run = (text: string, limit: number, signal: AbortSignal) =>
-    request<QueryResult>('POST', '/sources/{name}/query', { name: source }, { body: { sql: text, limit }, signal });
+    answer(api.POST('/sources/{name}/query', { params: { path: { name: source } }, body: { sql: text, limit }, signal }));
   if (!stream) return null;
   return (
     <>
@@ -205,7 +205,7 @@ function Inside({ source, streams, may }: { source: string; streams: SourceStrea
           title="Test query"
           bare
           aside={
-            <Button component={Link} to="/models/new" search={{ source, from: stream.path } as never} variant="subtle" size="compact-sm">
+            <Button component={Link} to="/models/new" search={{ source, ...(sql === firstQuery(stream, 20) ? { from: stream.path } : { sql }) } as never} variant="subtle" size="compact-sm">
               Make it a model
             </Button>
           }

@@ -1,6 +1,6 @@
 // A plan: one sentence, the counts, and some of the rows.
 
-import type { Json, Plan } from '../../api/types';
+import type { Plan } from '../../api/types';
 import { cell, count } from '../../lib/format';
 import { planSentence } from '../../lib/plan';
 import { ReportNote } from '../../parts/Note';
@@ -68,6 +68,6 @@ export function PlanView({ plan, stream, isNew, first }: PlanViewProps) {
   );
 }
 
-function shown(value: Json | undefined): string {
+function shown(value: unknown): string {
   return value === null || value === undefined ? 'NULL' : cell(value);
 }

@@ -2,8 +2,8 @@
 
 import { useDebouncedValue } from '@mantine/hooks';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { request } from '../../api/client';
-import type { PayloadPreview, SyncSettings } from '../../api/types';
+import { answer, api } from '../../api/client';
+import type { SyncSettings } from '../../api/types';
 import { ProblemNote, sentence } from '../../parts/Note';
 import { Pair } from '../runs/Rejects';
 import styles from './syncs.module.css';
@@ -14,7 +14,7 @@ export function PreviewPane({ settings, ready }: { settings: SyncSettings; ready
   const { data, error, isFetching } = useQuery({
     queryKey: ['payloads', asked],
     queryFn: ({ signal }) =>
-      request<PayloadPreview>('POST', '/syncs/preview', {}, { body: { settings: JSON.parse(asked) as unknown, limit: 3 }, signal }),
+      answer(api.POST('/syncs/preview', { body: { settings: JSON.parse(asked) as SyncSettings, limit: 3 }, signal })),
     enabled: ready,
     placeholderData: keepPreviousData,
     retry: false,

@@ -1,6 +1,6 @@
 // The first two steps: which rows, and where they go and how.
 
-import { Autocomplete, Collapse, NumberInput, Select, SegmentedControl, TextInput, UnstyledButton } from '@mantine/core';
+import { Autocomplete, Collapse, Input, NumberInput, Select, SegmentedControl, TextInput, UnstyledButton } from '@mantine/core';
 import { useState } from 'react';
 import type { Column, Connector, Destination, DestinationStream, Model, SyncSettings } from '../../api/types';
 import { keyOf } from '../../lib/model';
@@ -94,12 +94,11 @@ export function TargetStep({ settings, change, destinations, streams, connector,
           onChange={(stream) => change({ stream })}
         />
       </div>
-      <div>
-        <div className={styles.label} id="mode">
-          Mode
-        </div>
+      <Input.Wrapper label="Mode" labelElement="div">
         <SegmentedControl
-          aria-labelledby="mode"
+          display="flex"
+          w="fit-content"
+          aria-label="Mode"
           value={settings.mode}
           onChange={(mode) =>
             change({ mode: mode as SyncSettings['mode'], ...(mode === 'full_refresh' ? { cursor_field: null, cursor_lookback: null } : {}) })
@@ -115,7 +114,7 @@ export function TargetStep({ settings, change, destinations, streams, connector,
             : 'Afterwards the stream equals the model, whoever wrote what was there.'}
         </p>
         {incremental && !hasKey && <p className={styles.warn}>Incremental needs a primary key. Choose one in the model.</p>}
-      </div>
+      </Input.Wrapper>
       <UnstyledButton className={styles.more} aria-expanded={more} onClick={() => setMore(!more)}>
         <Icon name={more ? 'down' : 'right'} size={12} />
         More: writing, deletes, guards{incremental ? ', cursor' : ''}

@@ -4,9 +4,9 @@ import { Button, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useMemo, useState, type ReactNode } from 'react';
-import { problemOf, request } from '../../api/client';
+import { answer, api, problemOf } from '../../api/client';
 import { connectorsQuery, destinationsQuery, destinationStreamsQuery, modelsQuery, syncQuery } from '../../api/queries';
-import type { Plan, QueryResult, Run, Sync, SyncSettings } from '../../api/types';
+import type { Plan, Sync, SyncSettings } from '../../api/types';
 import { fieldsFrom, rowsOf, type MappingRow } from '../../lib/mapping';
 import { keyOf } from '../../lib/model';
 import { useMay } from '../../lib/roles';
@@ -87,8 +87,8 @@ function Editor({ existing, settings: initial }: { existing?: Sync; settings: Sy
       // A sync that has run is planned by its name, so that what it delivered counts.
       const made =
         existing && of === JSON.stringify({ ...existing.settings, fields: existing.settings.fields ?? null })
-          ? await request<Plan>('POST', '/syncs/{name}/plan', { name: existing.name }, { body: {} })
-          : await request<Plan>('POST', '/syncs/plan', {}, { body: { settings, name: existing?.name } });
+          ? await answer(api.POST('/syncs/{name}/plan', { params: { path: { name: existing.name } }, body: {} }))
+          : await answer(api.POST('/syncs/plan', { body: { settings, name: existing?.name } }));
       setPlan({ of, plan: made });
     } catch (failure) {
       setError(failure);
@@ -100,14 +100,14 @@ function Editor({ existing, settings: initial }: { existing?: Sync; settings: Sy
     setBusy(start ? 'run' : 'save');
     setError(null);
     try {
-      const saved = await save<Sync>(client, { noun: 'syncs', existing, name: name.trim(), settings });
+      const saved = await save(client, { noun: 'syncs', existing, name: name.trim(), settings });
       if (!start) {
         tell(`Saved ${saved.name}`);
         await navigate({ to: '/syncs/$name', params: { name: saved.name } });
         return;
       }
-      const run = await request<Run>('POST', '/syncs/{name}/runs', { name: saved.name }, { body: {} });
-      await navigate({ to: '/runs/$id', params: { id: run.id ?? run.run } });
+      const run = await answer(api.POST('/syncs/{name}/runs', { params: { path: { name: saved.name } }, body: {} }));
+      await navigate({ to: '/runs/$id', params: { id: run.id } });
     } catch (failure) {
       setError(failure);
       setBusy(null);
@@ -129,75 +129,82 @@ function Editor({ existing, settings: initial }: { existing?: Sync; settings: Sy
         </p>
       )}
       <div className={styles.editor}>
-        <fieldset disabled={fixed} className={styles.steps}>
-          <Step number={1} title="Model" words="Which rows.">
-            <ModelStep value={base.model} models={models} columns={columns.data} onChange={(value) => change({ model: value, cursor_field: null })} />
-          </Step>
-          <Step number={2} title="Destination" words="Where they go, and how.">
-            <TargetStep
-              settings={base}
-              change={change}
-              destinations={destinations}
-              streams={streams}
-              connector={connector}
-              columns={columns.data ?? []}
-              hasKey={model ? keyOf(model.settings).length > 0 : true}
-              trouble={(key) => troubleAt(problems, `/${key}`)}
-            />
-          </Step>
-          <Step number={3} title="Fields" words="Which column fills which field.">
-            <FieldsStep rows={rows} onChange={setRows} columns={columns.data ?? []} target={target?.fields ?? []} />
-          </Step>
-          <Step number={4} title="When" words="And under which name.">
-            <div className="stack">
-              <WhenStep value={when} onChange={setWhen} />
-              <TextInput
-                label="Name"
-                maw={400}
-                value={name}
-                onChange={(event) => {
-                  setNamed(true);
-                  setName(event.currentTarget.value);
-                }}
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            void makePlan();
+          }}
+        >
+          <fieldset disabled={fixed} className={styles.steps}>
+            <Step number={1} title="Model" words="Which rows.">
+              <ModelStep value={base.model} models={models} columns={columns.data} onChange={(value) => change({ model: value, cursor_field: null })} />
+            </Step>
+            <Step number={2} title="Destination" words="Where they go, and how.">
+              <TargetStep
+                settings={base}
+                change={change}
+                destinations={destinations}
+                streams={streams}
+                connector={connector}
+                columns={columns.data ?? []}
+                hasKey={model ? keyOf(model.settings).length > 0 : true}
+                trouble={(key) => troubleAt(problems, `/${key}`)}
               />
-            </div>
-          </Step>
-          <Step title="Plan" words="What the next run will do. Planning writes nothing anywhere.">
-            <div className="stack">
-              {current && <PlanView plan={current} stream={base.stream} isNew={!target} first={!existing?.last_run} />}
-              {error !== null && <ProblemNote error={error} />}
-              {may && (
-                <div className="row">
-                  <Button
-                    variant={current ? 'default' : 'filled'}
-                    disabled={!complete}
-                    loading={busy === 'plan'}
-                    onClick={() => void makePlan()}
-                  >
-                    {current ? 'Plan again' : 'Make the plan'}
-                  </Button>
-                  {!fixed && (
-                    <>
-                      <Button variant="default" disabled={!complete || !name.trim()} loading={busy === 'save'} onClick={() => void keep(false)}>
-                        Save sync
-                      </Button>
-                      {current && !current.error && (
-                        <Button
-                          disabled={!name.trim()}
-                          loading={busy === 'run'}
-                          leftSection={<Icon name="play" size={14} />}
-                          onClick={() => void keep(true)}
-                        >
-                          Save and run
+            </Step>
+            <Step number={3} title="Fields" words="Which column fills which field.">
+              <FieldsStep rows={rows} onChange={setRows} columns={columns.data ?? []} target={target?.fields ?? []} />
+            </Step>
+            <Step number={4} title="When" words="And under which name.">
+              <div className="stack">
+                <WhenStep value={when} onChange={setWhen} />
+                <TextInput
+                  label="Name"
+                  maw={400}
+                  value={name}
+                  onChange={(event) => {
+                    setNamed(true);
+                    setName(event.currentTarget.value);
+                  }}
+                />
+              </div>
+            </Step>
+            <Step number={5} title="Plan" words="What the next run will do. Planning writes nothing anywhere.">
+              <div className="stack">
+                {current && <PlanView plan={current} stream={base.stream} isNew={!target} first={!existing?.last_run} />}
+                {error !== null && <ProblemNote error={error} />}
+                {may && (
+                  <div className="row">
+                    <Button
+                      variant={current ? 'default' : 'filled'}
+                      type="submit"
+                      disabled={!complete}
+                      loading={busy === 'plan'}
+                    >
+                      {current ? 'Plan again' : 'Make the plan'}
+                    </Button>
+                    {!fixed && (
+                      <>
+                        <Button variant="default" disabled={!complete || !name.trim()} loading={busy === 'save'} onClick={() => void keep(false)}>
+                          Save sync
                         </Button>
-                      )}
-                    </>
-                  )}
-                </div>
-              )}
-            </div>
-          </Step>
-        </fieldset>
+                        {current && !current.error && (
+                          <Button
+                            disabled={!name.trim()}
+                            loading={busy === 'run'}
+                            leftSection={<Icon name="play" size={14} />}
+                            onClick={() => void keep(true)}
+                          >
+                            Save and run
+                          </Button>
+                        )}
+                      </>
+                    )}
+                  </div>
+                )}
+              </div>
+            </Step>
+          </fieldset>
+        </form>
         <PreviewPane settings={settings} ready={complete && may} />
       </div>
     </Page>
@@ -208,19 +215,21 @@ function Editor({ existing, settings: initial }: { existing?: Sync; settings: Sy
 function useColumns(model: string, may: boolean) {
   return useQuery({
     queryKey: ['models', model, 'columns'],
-    queryFn: ({ signal }) =>
-      request<QueryResult>('POST', '/models/{name}/preview', { name: model }, { body: { limit: 1 }, signal }).then((result) => result.columns),
+    queryFn: async ({ signal }) => {
+      const call = api.POST('/models/{name}/preview', { params: { path: { name: model } }, body: { limit: 1 }, signal });
+      return (await answer(call)).columns;
+    },
     enabled: model !== '' && may,
     staleTime: 60_000,
     retry: false,
   });
 }
 
-function Step({ number, title, words, children }: { number?: number; title: string; words: string; children: ReactNode }) {
+function Step({ number, title, words, children }: { number: number; title: string; words: string; children: ReactNode }) {
   return (
     <section className={styles.step} aria-label={title}>
       <div className={styles.stepHead}>
-        <span className={styles.stepNumber}>{number ?? <Icon name="check" />}</span>
+        <span className={styles.stepNumber}>{number}</span>
         <h2>{title}</h2>
         <span className="muted">{words}</span>
       </div>

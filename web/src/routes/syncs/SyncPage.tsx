@@ -4,9 +4,9 @@ import { Button, Menu, ActionIcon, Modal, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
-import { request } from '../../api/client';
+import { answer, api } from '../../api/client';
 import { runsQuery, syncQuery } from '../../api/queries';
-import type { Run, Sync } from '../../api/types';
+import type { Run, RunRequest, Sync } from '../../api/types';
 import { bytes, count, duration } from '../../lib/format';
 import { isTyping } from '../../lib/keyboard';
 import { useMay } from '../../lib/roles';
@@ -46,22 +46,22 @@ export function SyncPage() {
   const [busy, setBusy] = useState(false);
 
   const refresh = () => client.invalidateQueries({ queryKey: ['syncs'] });
-  const start = async (options: Record<string, unknown> = {}) => {
+  const start = async (options: RunRequest = {}) => {
     setBusy(true);
     setError(null);
     try {
-      const run = await request<Run>('POST', '/syncs/{name}/runs', { name }, { body: options });
+      const run = await answer(api.POST('/syncs/{name}/runs', { params: { path: { name } }, body: options }));
       await client.invalidateQueries({ queryKey: ['runs'] });
-      await navigate({ to: '/runs/$id', params: { id: run.id ?? run.run } });
+      await navigate({ to: '/runs/$id', params: { id: run.id } });
     } catch (failure) {
       setError(failure);
       setBusy(false);
     }
   };
-  const act = async (path: '/pause' | '/resume', words: string) => {
+  const act = async (path: '/syncs/{name}/pause' | '/syncs/{name}/resume', words: string) => {
     setError(null);
     try {
-      await request('POST', `/syncs/{name}${path}`, { name });
+      await api.POST(path, { params: { path: { name } } });
       await refresh();
       tell(words);
     } catch (failure) {
@@ -92,11 +92,11 @@ export function SyncPage() {
             <Actions sync={sync} admin={admin} start={start} done={refresh} />
             {sync.schedule !== 'manual' &&
               (sync.paused ? (
-                <Button variant="default" onClick={() => void act('/resume', `${name} runs on its schedule again`)}>
+                <Button variant="default" onClick={() => void act('/syncs/{name}/resume', `${name} runs on its schedule again`)}>
                   Resume schedule
                 </Button>
               ) : (
-                <Button variant="default" leftSection={<Icon name="pause" size={14} />} onClick={() => void act('/pause', `${name} is paused`)}>
+                <Button variant="default" leftSection={<Icon name="pause" size={14} />} onClick={() => void act('/syncs/{name}/pause', `${name} is paused`)}>
                   Pause
                 </Button>
               ))}
@@ -104,7 +104,7 @@ export function SyncPage() {
               {sync.read_only ? 'Settings' : 'Edit'}
             </Button>
             {running && last ? (
-              <Button component={Link} to={`/runs/${last.id ?? last.run}`}>
+              <Button component={Link} to={`/runs/${last.id}`}>
                 Watch the run
               </Button>
             ) : (
@@ -136,7 +136,7 @@ export function SyncPage() {
             <span className="row wide">
               <State state={last.status} />
               <Time at={last.started_at} />
-              <Link to="/runs/$id" params={{ id: last.id ?? last.run }}>
+              <Link to="/runs/$id" params={{ id: last.id }}>
                 Open
               </Link>
             </span>
@@ -158,8 +158,8 @@ export function SyncPage() {
             rows={runs.data.items}
             columns={columns}
             sort="-run"
-            rowKey={(run) => run.id ?? run.run}
-            link={(run) => `/runs/${run.id ?? run.run}`}
+            rowKey={(run) => run.id}
+            link={(run) => `/runs/${run.id}`}
             text={(run) => `run ${run.generation} ${run.status} ${run.cause} ${run.by ?? ''} ${run.error?.message ?? ''}`}
           />
         </Section>
@@ -209,7 +209,7 @@ interface Question {
 interface ActionsProps {
   sync: Sync;
   admin: boolean;
-  start: (options?: Record<string, unknown>) => Promise<void>;
+  start: (options?: RunRequest) => Promise<void>;
   done: () => Promise<unknown>;
 }
 
@@ -224,7 +224,7 @@ function Actions({ sync, admin, start, done }: ActionsProps) {
     setError(null);
     setQuestion(asked);
   };
-  const answer = async () => {
+  const goOn = async () => {
     try {
       await question?.act();
       setQuestion(null);
@@ -289,7 +289,7 @@ function Actions({ sync, admin, start, done }: ActionsProps) {
                     title: 'Take the destination’s content as delivered?',
                     words: `What ${sync.settings.stream} holds now is read and counts as delivered; the next run sends only what differs.`,
                     verb: 'Adopt',
-                    act: () => request('POST', '/syncs/{name}/adopt', { name }),
+                    act: () => api.POST('/syncs/{name}/adopt', { params: { path: { name } } }),
                   })
                 }
               >
@@ -302,7 +302,7 @@ function Actions({ sync, admin, start, done }: ActionsProps) {
                     title: 'Forget what was delivered?',
                     words: 'The next run takes every row for new. Rows at the destination stay where they are.',
                     verb: 'Reset',
-                    act: () => request('POST', '/syncs/{name}/reset', { name }, { body: { confirm: name } }),
+                    act: () => api.POST('/syncs/{name}/reset', { params: { path: { name } }, body: { confirm: name } }),
                   })
                 }
               >
@@ -317,7 +317,7 @@ function Actions({ sync, admin, start, done }: ActionsProps) {
           className="stack"
           onSubmit={(event) => {
             event.preventDefault();
-            void answer();
+            void goOn();
           }}
         >
           <div>{question?.words}</div>

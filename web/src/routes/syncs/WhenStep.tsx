@@ -3,7 +3,7 @@
 import { Select, SegmentedControl, TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
-import { problemOf, request } from '../../api/client';
+import { answer, api, problemOf } from '../../api/client';
 import { exact } from '../../lib/format';
 import { scheduleOf, type ScheduleForm } from '../../lib/schedule';
 import { sentence } from '../../parts/Note';
@@ -17,7 +17,7 @@ export function WhenStep({ value, onChange }: { value: ScheduleForm; onChange: (
   const preview = useQuery({
     queryKey: ['schedule', asked],
     queryFn: () =>
-      request<{ next: string[]; text: string }>('POST', '/schedules/preview', {}, { body: { schedule: JSON.parse(asked) as unknown } }),
+      answer(api.POST('/schedules/preview', { body: { schedule: JSON.parse(asked) as unknown } })),
     enabled: value.kind !== 'manual',
     retry: false,
     staleTime: 30_000,
@@ -40,7 +40,7 @@ export function WhenStep({ value, onChange }: { value: ScheduleForm; onChange: (
       {value.kind === 'every' && (
         <div className="stack tight">
           <TextInput
-            label="Distance"
+            label="Interval"
             description="A number and s, m, h or d."
             maw={224}
             error={trouble}
