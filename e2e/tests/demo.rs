@@ -52,10 +52,12 @@ fn a_demo_that_serves_shows_its_project_in_the_web_ui() {
     let mut command = world.command(&["demo", "--serve"]);
     let mut demo = command.stdout(File::create(&told).unwrap()).stderr(Stdio::null()).spawn().unwrap();
     let mut text = String::new();
-    wait_until("the demo tells how to sign in", || {
-        text = std::fs::read_to_string(&told).unwrap();
-        text.contains("until Ctrl-C")
-    });
+    for words in ["Overnight", "$ tapline sync customers\n", "$ tapline runs", "until Ctrl-C"] {
+        wait_until(words, || {
+            text = std::fs::read_to_string(&told).unwrap();
+            text.contains(words)
+        });
+    }
     let after = |words: &str| text.split(words).nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     let address = after("The web UI is at http://").trim_end_matches(':').to_owned();
     let login = json!({ "email": after("sign in as "), "password": after("with the password ") });
