@@ -188,6 +188,7 @@ function Editor({ connector, existing, back }: EditorProps) {
               label="Name"
               description="What syncs call it."
               required
+              withAsterisk={false}
               maw={560}
               value={name}
               onChange={(event) => setName(event.currentTarget.value)}
