@@ -1226,29 +1226,25 @@ export interface components {
             transactional: boolean;
         };
         /** @description An alert to be changed. A secret that is left out is kept. */
-        ChangedAlert: ({
-            /**
-             * @description Who is told: an object with `type` webhook (url, headers), slack (url) or email (host, port, encryption, user,
-             *     password, from, to).
-             */
+        ChangedAlert: {
+            /** @description Who is told, as an alert shows it. */
             channel: Record<string, unknown>;
+            /** @description Its name from now on; left out, it keeps its name. */
+            name?: string | null;
             /**
              * Format: double
              * @description The share of rejected rows and lines, 0 to 1, up to which a run counts as well.
              */
             partial_ratio?: number;
-            /** @description The syncs that are watched, or `*` for all. */
-            syncs: string[];
-            /** @description What is told. */
-            when: components["schemas"]["Event"][];
-        } & Record<string, unknown>) & {
-            /** @description Its name from now on; left out, it keeps its name. */
-            name?: string | null;
             /**
              * Format: int64
              * @description The revision that the change was made on; left out, the change is made on whatever is there.
              */
             revision?: number | null;
+            /** @description The syncs that are watched, or `*` for all. */
+            syncs: string[];
+            /** @description What is told. */
+            when: components["schemas"]["Event"][];
         };
         /** @description A definition to be changed. */
         ChangedDefinition: {
@@ -1584,12 +1580,11 @@ export interface components {
             version: number;
         };
         /** @description An alert to be made. */
-        NewAlert: ({
-            /**
-             * @description Who is told: an object with `type` webhook (url, headers), slack (url) or email (host, port, encryption, user,
-             *     password, from, to).
-             */
+        NewAlert: {
+            /** @description Who is told, as an alert shows it. */
             channel: Record<string, unknown>;
+            /** @description Its name. */
+            name: string;
             /**
              * Format: double
              * @description The share of rejected rows and lines, 0 to 1, up to which a run counts as well.
@@ -1599,9 +1594,6 @@ export interface components {
             syncs: string[];
             /** @description What is told. */
             when: components["schemas"]["Event"][];
-        } & Record<string, unknown>) & {
-            /** @description Its name. */
-            name: string;
         };
         /** @description A definition to be made. */
         NewDefinition: {
@@ -3221,7 +3213,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/yaml": string;
+                    "application/yaml": Record<string, unknown>;
                 };
             };
             /** @description What went wrong */
