@@ -1135,7 +1135,7 @@ export interface components {
              * @description Who is told: an object with `type` webhook (url, headers), slack (url) or email (host, port, encryption, user,
              *     password, from, to).
              */
-            channel: Record<string, never>;
+            channel: Record<string, unknown>;
             /**
              * Format: double
              * @description The share of rejected rows and lines, 0 to 1, up to which a run counts as well.
@@ -1145,7 +1145,7 @@ export interface components {
             syncs: string[];
             /** @description What is told. */
             when: components["schemas"]["Event"][];
-        } & Record<string, never>) & {
+        } & Record<string, unknown>) & {
             /** @description Its name. */
             name: string;
             /**
@@ -1207,7 +1207,7 @@ export interface components {
              */
             at: string;
             /** @description More, without secrets and cell values. */
-            details: Record<string, never>;
+            details: Record<string, unknown>;
             /**
              * Format: int64
              * @description Its number.
@@ -1228,7 +1228,7 @@ export interface components {
         /** @description An alert to be changed. A secret that is left out is kept. */
         ChangedAlert: {
             /** @description Who is told, as an alert shows it. */
-            channel: Record<string, never>;
+            channel: Record<string, unknown>;
             /** @description Its name from now on; left out, it keeps its name. */
             name?: string | null;
             /**
@@ -1258,7 +1258,7 @@ export interface components {
              */
             revision?: number | null;
             /** @description As in the project file. A secret that is left out, or is `{"secret": true}`, stays as it is. */
-            settings: Record<string, never>;
+            settings: Record<string, unknown>;
         };
         /** @description What is to be another way; the rest stays. */
         ChangedUser: {
@@ -1311,7 +1311,7 @@ export interface components {
             /** @description How far it has come: alpha, beta or stable. */
             maturity: string;
             /** @description JSON Schema of its settings, without `type`. */
-            schema: Record<string, never>;
+            schema: Record<string, unknown>;
             /** @description One line about it. */
             summary: string;
             /** @description Its name for people. */
@@ -1367,7 +1367,7 @@ export interface components {
              */
             revision: number;
             /** @description As in the project file; each secret is `{"secret": true}`. */
-            settings: Record<string, never>;
+            settings: Record<string, unknown>;
             /**
              * Format: date-time
              * @description When it was last written.
@@ -1413,7 +1413,7 @@ export interface components {
         /** @description Whose data are to be forgotten. */
         EraseRequest: {
             /** @description The primary key, field by field, as the destination names them. */
-            key: Record<string, never>;
+            key: Record<string, unknown>;
         };
         /** @description What was forgotten. */
         Erased: {
@@ -1582,7 +1582,7 @@ export interface components {
         /** @description An alert to be made. */
         NewAlert: {
             /** @description Who is told, as an alert shows it. */
-            channel: Record<string, never>;
+            channel: Record<string, unknown>;
             /** @description Its name. */
             name: string;
             /**
@@ -1602,7 +1602,7 @@ export interface components {
             /** @description Letters, digits, `_`, `-` and `.`. */
             name: string;
             /** @description As in the project file. */
-            settings: Record<string, never>;
+            settings: Record<string, unknown>;
         };
         /** @description A token to be made. */
         NewToken: {
@@ -1646,7 +1646,7 @@ export interface components {
                  * @description Who is told: an object with `type` webhook (url, headers), slack (url) or email (host, port, encryption, user,
                  *     password, from, to).
                  */
-                channel: Record<string, never>;
+                channel: Record<string, unknown>;
                 /**
                  * Format: double
                  * @description The share of rejected rows and lines, 0 to 1, up to which a run counts as well.
@@ -1656,7 +1656,7 @@ export interface components {
                 syncs: string[];
                 /** @description What is told. */
                 when: components["schemas"]["Event"][];
-            } & Record<string, never>) & {
+            } & Record<string, unknown>) & {
                 /** @description Its name. */
                 name: string;
                 /**
@@ -1691,7 +1691,7 @@ export interface components {
                  */
                 at: string;
                 /** @description More, without secrets and cell values. */
-                details: Record<string, never>;
+                details: Record<string, unknown>;
                 /**
                  * Format: int64
                  * @description Its number.
@@ -1714,7 +1714,7 @@ export interface components {
                 /** @description How far it has come: alpha, beta or stable. */
                 maturity: string;
                 /** @description JSON Schema of its settings, without `type`. */
-                schema: Record<string, never>;
+                schema: Record<string, unknown>;
                 /** @description One line about it. */
                 summary: string;
                 /** @description Its name for people. */
@@ -1829,7 +1829,7 @@ export interface components {
                  */
                 first_at?: string | null;
                 /** @description The primary key, for editors. */
-                key?: Record<string, never> | null;
+                key?: Record<string, unknown> | null;
                 /**
                  * Format: date-time
                  * @description When it was last refused.
@@ -1841,7 +1841,7 @@ export interface components {
                  */
                 line?: number | null;
                 /** @description The mapped fields, for editors, where they are still kept. */
-                payload?: Record<string, never> | null;
+                payload?: Record<string, unknown> | null;
                 /** @description Why, in words. */
                 reason: string;
                 /** @description The sync. */
@@ -1927,7 +1927,7 @@ export interface components {
                 /** @description The `type` of its settings. */
                 kind: string;
                 /** @description JSON Schema of its settings, without `type`. */
-                schema: Record<string, never>;
+                schema: Record<string, unknown>;
                 /** @description Its name for people. */
                 title: string;
             }[];
@@ -2050,7 +2050,7 @@ export interface components {
             /** @description The fields. */
             fields: components["schemas"]["RowColumn"][];
             /** @description Rows, each an object of its fields. */
-            payloads: Record<string, never>[];
+            payloads: Record<string, unknown>[];
         };
         /** @description What a run would do. */
         PlanDocument: {
@@ -2070,25 +2070,25 @@ export interface components {
              * @description Show up to so many changed rows, 1 to 100; 5 without it.
              * @default null
              */
-            diff: number | null;
+            diff?: number | null;
             /**
              * @description Plan as if the sync were a full refresh.
              * @default false
              */
-            full_refresh: boolean;
+            full_refresh?: boolean;
         };
         /** @description One row that would change. */
         PlanSample: {
             changes: components["schemas"]["FieldChange"][];
-            key: Record<string, never>;
+            key: Record<string, unknown>;
             op: string;
         };
         /** @description The documents to paste into IAM. */
         Policies: {
             /** @description What whoever reads the source has to be allowed. */
-            permission: Record<string, never>;
+            permission: Record<string, unknown>;
             /** @description Who may assume the source's role; null for a source without a role. */
-            trust?: Record<string, never> | null;
+            trust?: Record<string, unknown> | null;
         };
         /** @description How much of a model is wanted. */
         PreviewRequest: {
@@ -2096,13 +2096,13 @@ export interface components {
              * @description At most so many rows, 1 to 10000; 100 without it.
              * @default null
              */
-            limit: number | null;
+            limit?: number | null;
             /**
              * Format: int64
              * @description How long it may take, in milliseconds; a minute without it.
              * @default null
              */
-            timeout_ms: number | null;
+            timeout_ms?: number | null;
         };
         /** @description The body of a problem, `application/problem+json`. */
         Problem: {
@@ -2181,7 +2181,7 @@ export interface components {
              */
             first_at?: string | null;
             /** @description The primary key, for editors. */
-            key?: Record<string, never> | null;
+            key?: Record<string, unknown> | null;
             /**
              * Format: date-time
              * @description When it was last refused.
@@ -2193,7 +2193,7 @@ export interface components {
              */
             line?: number | null;
             /** @description The mapped fields, for editors, where they are still kept. */
-            payload?: Record<string, never> | null;
+            payload?: Record<string, unknown> | null;
             /** @description Why, in words. */
             reason: string;
             /** @description The sync. */
@@ -2296,28 +2296,28 @@ export interface components {
              * @description A model without rows is meant.
              * @default false
              */
-            allow_empty: boolean;
+            allow_empty?: boolean;
             /**
              * @description Make the stream equal to the model this once, whatever the sync's mode.
              * @default false
              */
-            full_refresh: boolean;
+            full_refresh?: boolean;
             /**
              * Format: int64
              * @description Stop after so many deliveries (incremental only).
              * @default null
              */
-            limit: number | null;
+            limit?: number | null;
             /**
              * @description Offer only the rows that were rejected before.
              * @default false
              */
-            only_rejects: boolean;
+            only_rejects?: boolean;
             /**
              * @description Rows at the destination that Tapline did not deliver may go.
              * @default false
              */
-            replace_existing: boolean;
+            replace_existing?: boolean;
         };
         /**
          * @description How a run ended.
@@ -2386,7 +2386,7 @@ export interface components {
             /** @description The `type` of its settings. */
             kind: string;
             /** @description JSON Schema of its settings, without `type`. */
-            schema: Record<string, never>;
+            schema: Record<string, unknown>;
             /** @description Its name for people. */
             title: string;
         };
@@ -2407,7 +2407,7 @@ export interface components {
             /** @description The columns, in order. */
             columns: components["schemas"]["SourceColumn"][];
             /** @description How CSV is read, and why. */
-            dialect?: Record<string, never> | null;
+            dialect?: Record<string, unknown> | null;
             error?: components["schemas"]["ErrorReport"] | null;
             /**
              * Format: int64
@@ -2531,14 +2531,14 @@ export interface components {
             /** @description The definition whose secrets are to be used where they are left out. */
             name?: string | null;
             /** @description As in the project file. */
-            settings: Record<string, never>;
+            settings: Record<string, unknown>;
         };
         /** @description A model that is not saved, and how much of it is wanted. */
         UnsavedPreview: {
             /** @description At most so many rows, 1 to 10000; 100 without it. */
             limit?: number | null;
             /** @description As in the project file. */
-            settings: Record<string, never>;
+            settings: Record<string, unknown>;
             /**
              * Format: int64
              * @description How long it may take, in milliseconds; a minute without it.
@@ -2552,7 +2552,7 @@ export interface components {
             /** @description The sync that they are to replace. */
             name?: string | null;
             /** @description As in the project file. */
-            settings: Record<string, never>;
+            settings: Record<string, unknown>;
         };
         /** @description A user. */
         User: {
@@ -3213,7 +3213,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/yaml": Record<string, never>;
+                    "application/yaml": Record<string, unknown>;
                 };
             };
             /** @description What went wrong */
