@@ -41,7 +41,12 @@ pub(super) fn empty_report(sync: &str, run: &str, mode: Mode) -> RunReport {
 /// Begins a run that is due.
 pub(super) async fn begin(app: &App, start: Start) -> tapline_core::Result<()> {
     let runner = &app.runner;
+    let moves = runner.moves.lock().await;
     let waiting = runner.waiting.lock().remove(&start.sync);
+    if waiting.is_some() {
+        // It may have been asked for between the decision and now: this run is the answer, and another one would be too many.
+        runner.scheduler.lock().withdraw(&start.sync);
+    }
     let (request, mut facts, asked_run) = match waiting {
         Some(job) => (serde_json::from_value(job.options).unwrap_or_default(), job.facts, Some(job.run)),
         None => (RunRequest::default(), RunFacts { cause: cause_of(start.cause), by: None }, None),
@@ -63,6 +68,7 @@ pub(super) async fn begin(app: &App, start: Start) -> tapline_core::Result<()> {
     app.store.put_run_facts(&run, &facts).await?;
     let active = Active { sync: start.sync.clone(), cancel: runner.stop.child_token(), feed: Feed::new() };
     runner.active.lock().insert(run.clone(), active.clone());
+    drop(moves);
     let app = app.clone();
     runner.tasks.spawn(async move {
         let late = (Utc::now() - start.due).to_std().unwrap_or_default();
@@ -132,18 +138,17 @@ async fn end(app: &App, run: &str, active: &Active, report: &RunReport) {
     let sync = &active.sync;
     tracing::info!(target: "tapline::server", sync, run, status = ?report.status, duration_ms = report.duration_ms, "a run ended");
     app.metrics.run_ended(report);
-    runner.active.lock().remove(run);
     // A run that the end of the server stopped is repeated by the next one, like one that was killed.
     let cut_off = runner.stop.is_cancelled() && report.status == RunStatus::Cancelled;
+    let moves = runner.moves.lock().await;
+    let dropped = if cut_off { Ok(()) } else { app.store.drop_job(run).await };
+    runner.active.lock().remove(run);
+    drop(moves);
     if cut_off {
         return;
     }
     runner.scheduler.lock().finished(sync, leaves_rejects(report), Utc::now());
-    let kept = async {
-        runner.save(sync).await?;
-        app.store.drop_job(run).await
-    };
-    if let Err(error) = kept.await {
+    if let Err(error) = runner.save(sync).await.and(dropped) {
         tracing::error!(sync, error = %error.full_message(), "cannot save the schedule");
     }
     crate::alerts::run_ended(app, report).await;

@@ -72,6 +72,9 @@ pub struct Runner {
     plans: Mutex<BTreeMap<String, Plan>>,
     waiting: Mutex<BTreeMap<String, Job>>,
     active: Mutex<HashMap<String, Active>>,
+    /// Held by whoever moves a job (into the store, from those that wait to those that go on, out of the store) or acts on
+    /// what the store says about jobs: half of a move looks like a job that nobody knows, and would be run once more.
+    moves: tokio::sync::Mutex<()>,
     wake: Notify,
     /// Cancelled when the server ends.
     pub stop: CancellationToken,
@@ -96,6 +99,7 @@ impl Runner {
             plans: Mutex::default(),
             waiting: Mutex::default(),
             active: Mutex::default(),
+            moves: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             stop,
             tasks: TaskTracker::new(),
@@ -127,6 +131,7 @@ impl Runner {
             facts,
             asked_at: Utc::now(),
         };
+        let moves = self.moves.lock().await;
         {
             let mut waiting = self.waiting.lock();
             match waiting.get(sync) {
@@ -145,6 +150,7 @@ impl Runner {
             self.waiting.lock().remove(sync);
             return Err(error.into());
         }
+        drop(moves);
         self.wake();
         Ok(job)
     }
@@ -195,6 +201,7 @@ impl Runner {
     /// # Errors
     /// That it has ended, or goes on elsewhere.
     pub async fn cancel(&self, run: &str) -> Result<()> {
+        let _moves = self.moves.lock().await;
         if let Some(active) = self.active.lock().get(run) {
             active.cancel.cancel();
             return Ok(());
@@ -245,6 +252,7 @@ impl Runner {
     /// # Errors
     /// What the store says.
     pub async fn forget(&self, sync: &str) -> Result<()> {
+        let _moves = self.moves.lock().await;
         self.scheduler.lock().remove(sync);
         self.plans.lock().remove(sync);
         let waiting = self.waiting.lock().remove(sync);

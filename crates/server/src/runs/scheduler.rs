@@ -147,6 +147,7 @@ async fn turn(app: &App) -> Result<()> {
 /// Takes in jobs that other servers on the same state have written, and those that a server before has left.
 async fn take_in(app: &App) -> Result<()> {
     let runner = &app.runner;
+    let _moves = runner.moves.lock().await;
     let jobs = app.store.jobs().await?;
     let active = runner.active.lock();
     let mut waiting = runner.waiting.lock();
