@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::harness::{Outcome, World, skip};
+use crate::harness::{Outcome, World, customers, skip};
 
 /// How many of the conformance queries have DuckDB's answer.
 const REACHED: usize = 191;
@@ -134,6 +134,34 @@ fn conformance_queries_over_files_in_s3() {
     println!("{reached} answers, {failing} refusals; others:\n{}", wrong.join("\n"));
     assert!(reached >= REACHED, "{reached} of at least {REACHED} answers");
     assert!(failing >= REFUSED, "{failing} of at least {REFUSED} refusals");
+}
+
+#[test]
+fn tables_about_parquet_files() {
+    let world = World::new();
+    world.put("customers.parquet", customers(1, 1_000).parquet());
+    project(&world, "file_type: any,");
+    for (table, columns, answer) in [
+        ("parquet_file_metadata", "num_rows, num_row_groups", "1000,1\n"),
+        ("parquet_schema", "name, type, repetition_type", "id,INT64,OPTIONAL\n"),
+        (
+            "parquet_metadata",
+            "row_group_id, row_group_num_rows, path_in_schema, type, num_values, stats_min, stats_max",
+            "0,1000,id,INT64,1000,1,1000\n",
+        ),
+        ("parquet_kv_metadata", "decode(key)", "ARROW:schema\n"),
+    ] {
+        let condition = match table {
+            "parquet_schema" => "WHERE name = 'id'",
+            "parquet_metadata" => "WHERE path_in_schema = 'id'",
+            _ => "",
+        };
+        let sql = format!("SELECT {columns} FROM {table}('s3://lake/customers.parquet') {condition}");
+        let answered = world.tapline(&["query", "lake", &sql, "--format", "csv"]).exits(0).stdout;
+        assert_eq!(answered.split_once('\n').map(|(_, rows)| rows), Some(answer), "{sql}");
+        let sql = format!("SELECT count(*) AS n FROM (SELECT * FROM {table}('s3://lake/*.parquet'))");
+        world.tapline(&["query", "lake", &sql, "--format", "csv"]).exits(0);
+    }
 }
 
 #[test]

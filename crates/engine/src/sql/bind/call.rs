@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
-    FunctionArgumentClause, FunctionArguments, Ident, Interval, LambdaFunction, ObjectNamePart, OneOrManyWithParens,
+    FunctionArgumentClause, FunctionArguments, Interval, LambdaFunction, ObjectNamePart, OneOrManyWithParens,
     OrderByExpr, Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
 };
 use tapline_core::{Error, Result, codes};
@@ -42,7 +42,7 @@ impl Binder<'_> {
         let name = ast::function_name(&function);
         // `column.function()` has the column as its first argument.
         if let [ObjectNamePart::Identifier(first), ObjectNamePart::Identifier(_)] = function.name.0.as_slice()
-            && let Ok(Found::Column(_)) = names.scope.find(first)
+            && (names.is_parameter(first) || matches!(names.scope.find(first), Ok(Found::Column(_))))
             && let FunctionArguments::List(list) = &mut function.args
         {
             let column = Expr::Identifier(first.clone());
@@ -152,6 +152,9 @@ impl Binder<'_> {
         if !within_group.is_empty() {
             name = ordered_set(&name, &mut function, within_group)?;
         }
+        if name == "count_star" {
+            "count".clone_into(&mut name);
+        }
         if let FunctionArguments::List(list) = &mut function.args {
             if name == "count" && list.args.is_empty() {
                 list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Wildcard));
@@ -201,12 +204,10 @@ impl Binder<'_> {
 
     fn windowed(&self, mut function: Function, over: WindowType, names: Names<'_>, env: &Env<'_>) -> Result<Expr> {
         match over {
-            WindowType::NamedWindow(name) => {
-                function.over = Some(WindowType::NamedWindow(lower(name)));
-                Ok(Expr::Function(function))
-            }
+            WindowType::NamedWindow(name) => Err(super::windows::unknown(&name)),
             WindowType::WindowSpec(spec) => {
-                let (spec, excluded) = self.window(spec, names, env)?;
+                let (mut spec, excluded) = self.window(spec, names, env)?;
+                super::windows::ordered(&mut function, &mut spec);
                 match excluded {
                     None => {
                         function.over = Some(WindowType::WindowSpec(spec));
@@ -225,7 +226,9 @@ impl Binder<'_> {
         names: Names<'_>,
         env: &Env<'_>,
     ) -> Result<(WindowSpec, Option<String>)> {
-        spec.window_name = spec.window_name.map(lower);
+        if let Some(name) = &spec.window_name {
+            return Err(super::windows::unknown(name));
+        }
         let mut excluded = None;
         if let Some(Expr::Identifier(first)) = spec.partition_by.first()
             && let Some(what) = first.value.strip_prefix(FRAME_EXCLUDE)
@@ -260,11 +263,6 @@ fn typed(mut expr: Expr) -> Expr {
     }
     let _: ControlFlow<()> = expr.visit(&mut Typed);
     expr
-}
-
-/// Names of windows are told apart without regard to case.
-pub(super) fn lower(name: Ident) -> Ident {
-    ast::ident(&name.value.to_lowercase())
 }
 
 /// `INTERVAL 3 DAY` as the engine takes it in a frame: with a string.
@@ -304,6 +302,14 @@ fn plain_call(name: &str, arguments: &[&Expr]) -> Option<Expr> {
             conditions: vec![CaseWhen { condition: (*condition).clone(), result: (*then).clone() }],
             else_result: Some(Box::new((*otherwise).clone())),
         }),
+        ("age", [moment]) => {
+            let today = ast::cast(ast::call("current_date", Vec::new()), "TIMESTAMP");
+            Some(ast::call("age", vec![today, (*moment).clone()]))
+        }
+        ("generate_subscripts", [list, _]) => {
+            let positions = vec![ast::number("1"), ast::call("len", vec![(*list).clone()])];
+            Some(ast::call("unnest", vec![ast::call("generate_series", positions)]))
+        }
         ("ifnull", [value, default]) => Some(ast::call("coalesce", vec![(*value).clone(), (*default).clone()])),
         _ => None,
     }

@@ -25,6 +25,7 @@ use datafusion::sql::sqlparser::ast::{self, ObjectNamePart, Statement, TableFact
 use parking_lot::Mutex;
 
 use super::planned;
+use crate::sql::semantics;
 
 /// Plans that statements name in FROM.
 #[derive(Debug, Default)]
@@ -54,7 +55,7 @@ pub(super) struct Engine<'a> {
 impl<'a> Engine<'a> {
     pub(super) fn new(state: &'a SessionState) -> Self {
         let relations = Arc::new(Relations::default());
-        let mut expr_planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(crate::sql::semantics::Comparisons)];
+        let mut expr_planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(semantics::Comparisons)];
         expr_planners.extend(state.expr_planners().iter().cloned());
         Self { state, planners: vec![Arc::clone(&relations) as _], relations, expr_planners }
     }
@@ -156,7 +157,10 @@ fn joined_schema(node: &LogicalPlan) -> DFSchema {
 /// A whole number that is written out takes the type of the smaller integer that it is computed with, where it fits.
 fn adapted(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     const ADAPTING: [&str; 10] = ["+", "-", "*", "//", "%", "add", "subtract", "multiply", "mod", "coalesce"];
-    let Expr::ScalarFunction(mut function) = expr else { return Ok(Transformed::no(expr)) };
+    let floated = floating_choice(expr, schema);
+    let Transformed { data: Expr::ScalarFunction(mut function), transformed: false, .. } = floated else {
+        return Ok(floated);
+    };
     if !ADAPTING.contains(&function.func.name()) {
         return Ok(Transformed::no(Expr::ScalarFunction(function)));
     }
@@ -183,13 +187,42 @@ fn adapted(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(Transformed::new_transformed(Expr::ScalarFunction(function), changed))
 }
 
+/// A choice between DOUBLE and DECIMAL gives a DOUBLE.
+fn floating_choice(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let values: Vec<&mut Expr> = match &mut expr {
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter_mut().map(|(_, result)| result.as_mut());
+            results.chain(case.else_expr.iter_mut().map(Box::as_mut)).collect()
+        }
+        Expr::ScalarFunction(function) if ["coalesce", "nullif"].contains(&function.func.name()) => {
+            function.args.iter_mut().collect()
+        }
+        _ => Vec::new(),
+    };
+    let changed = float_decimals(values, schema);
+    Transformed::new_transformed(expr, changed)
+}
+
+/// Makes decimals floating-point numbers where other values are such, and says whether there were any.
+pub(super) fn float_decimals(values: Vec<&mut Expr>, schema: &DFSchema) -> bool {
+    let types: Vec<DataType> = values.iter().filter_map(|value| value.get_type(schema).ok()).collect();
+    let floating = [DataType::Float64, DataType::Float32].into_iter().find(|floating| types.contains(floating));
+    let Some(floating) = floating.filter(|_| types.iter().any(DataType::is_decimal)) else { return false };
+    for value in values {
+        if value.get_type(schema).is_ok_and(|data_type| data_type.is_decimal()) {
+            *value = semantics::cast_to(std::mem::take(value), &floating);
+        }
+    }
+    true
+}
+
 fn narrow(expr: Expr) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::Literal(ScalarValue::Int64(Some(value)), metadata) => match i32::try_from(value) {
             Ok(small) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(small)), metadata)),
             Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), metadata)),
         },
-        Expr::ScalarFunction(function) => match crate::sql::semantics::folded(&function)? {
+        Expr::ScalarFunction(function) => match semantics::folded(&function)? {
             Some(constant) => Transformed::yes(constant),
             None => Transformed::no(Expr::ScalarFunction(function)),
         },

@@ -35,6 +35,11 @@ impl<'a> Names<'a> {
         Self { aliases, ..self }
     }
 
+    /// Whether a name is a parameter of a lambda around the expression.
+    pub(super) fn is_parameter(&self, name: &Ident) -> bool {
+        self.parameters.iter().any(|parameter| same(parameter, &name.value))
+    }
+
     fn alias(&self, name: &Ident) -> Option<Expr> {
         let (_, expr) = self.aliases.iter().rev().find(|(alias, _)| same(alias, &name.value))?;
         Some(ast::nested(expr.clone()))
@@ -46,6 +51,7 @@ impl Binder<'_> {
     pub(super) fn expr(&self, expr: Expr, names: Names<'_>, env: &Env<'_>) -> Result<Expr> {
         let bind = |expr: Box<Expr>| self.expr(*expr, names, env);
         let boxed = |expr: Box<Expr>| bind(expr).map(|bound| Box::new(ast::nested(bound)));
+        let truth = |expr: Box<Expr>| bind(expr).map(|bound| Box::new(ast::nested(ast::cast(bound, "BOOLEAN"))));
         let list =
             |exprs: Vec<Expr>| exprs.into_iter().map(|expr| self.expr(expr, names, env)).collect::<Result<Vec<_>>>();
         Ok(match expr {
@@ -57,12 +63,12 @@ impl Binder<'_> {
             Expr::Value(value) => self.value(value)?,
             Expr::IsNull(inner) => Expr::IsNull(boxed(inner)?),
             Expr::IsNotNull(inner) => Expr::IsNotNull(boxed(inner)?),
-            Expr::IsTrue(inner) => Expr::IsTrue(boxed(inner)?),
-            Expr::IsNotTrue(inner) => Expr::IsNotTrue(boxed(inner)?),
-            Expr::IsFalse(inner) => Expr::IsFalse(boxed(inner)?),
-            Expr::IsNotFalse(inner) => Expr::IsNotFalse(boxed(inner)?),
-            Expr::IsUnknown(inner) => Expr::IsUnknown(boxed(inner)?),
-            Expr::IsNotUnknown(inner) => Expr::IsNotUnknown(boxed(inner)?),
+            Expr::IsTrue(inner) => Expr::IsTrue(truth(inner)?),
+            Expr::IsNotTrue(inner) => Expr::IsNotTrue(truth(inner)?),
+            Expr::IsFalse(inner) => Expr::IsFalse(truth(inner)?),
+            Expr::IsNotFalse(inner) => Expr::IsNotFalse(truth(inner)?),
+            Expr::IsUnknown(inner) => Expr::IsUnknown(truth(inner)?),
+            Expr::IsNotUnknown(inner) => Expr::IsNotUnknown(truth(inner)?),
             Expr::IsDistinctFrom(left, right) => Expr::IsDistinctFrom(boxed(left)?, boxed(right)?),
             Expr::IsNotDistinctFrom(left, right) => Expr::IsNotDistinctFrom(boxed(left)?, boxed(right)?),
             Expr::InList { expr, list: members, negated } => self.in_list(*expr, members, negated, names, env)?,
@@ -223,7 +229,7 @@ impl Binder<'_> {
 
     /// A name on its own.
     fn name(&self, name: &Ident, names: Names<'_>, env: &Env<'_>) -> Result<Expr> {
-        if names.parameters.iter().any(|parameter| same(parameter, &name.value)) {
+        if names.is_parameter(name) {
             return Ok(Expr::Identifier(ast::ident(&name.value.to_lowercase())));
         }
         if let Some(column) = names.scope.at(&name.value) {
@@ -280,8 +286,7 @@ impl Binder<'_> {
                 _ => Err(unsupported("an empty name")),
             };
         };
-        let parameter = names.parameters.iter().any(|parameter| same(parameter, &first.value));
-        if !parameter {
+        if !names.is_parameter(first) {
             if let Some(column) = names.scope.find_in(&first.value, second) {
                 return Ok(members(column.expr.clone(), rest));
             }
@@ -425,10 +430,12 @@ fn numeral(text: &str, negative: bool) -> Expr {
         return ast::cast(ast::string(&signed), "DOUBLE");
     }
     if let Some((whole, places)) = digits.split_once('.') {
-        let width = whole.trim_start_matches('0').len() + places.len();
-        return match (width, places) {
-            (39.., _) => ast::cast(ast::string(&signed), "DOUBLE"),
-            (width, "") => ast::cast(ast::string(&signed), &format!("DECIMAL({},0)", width.max(1))),
+        // Leading zeros count as digits, which the engine's own literals leave out.
+        return match whole.len() + places.len() {
+            39.. => ast::cast(ast::string(&signed), "DOUBLE"),
+            width if places.is_empty() || whole.starts_with('0') => {
+                ast::cast(ast::string(&signed), &format!("DECIMAL({width},{})", places.len()))
+            }
             _ => plain(&digits),
         };
     }

@@ -7,7 +7,7 @@ use datafusion::functions::expr_fn::random;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::prelude::Expr as EngineExpr;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Join, JoinOperator, ObjectName, ObjectNamePart, OrderBy, Select, SelectItem, TableAlias, TableFactor,
+    Expr, Ident, Join, JoinOperator, ObjectName, ObjectNamePart, Select, SelectItem, TableAlias, TableFactor,
     TableSampleKind, TableSampleUnit, TableWithJoins, Value, ValueWithSpan,
 };
 use tapline_core::{Error, Result, codes};
@@ -15,6 +15,7 @@ use tapline_core::{Error, Result, codes};
 use super::expr::{Names, unsupported};
 use super::scope::{Column, Scope, same};
 use super::{Binder, Env, ast};
+use crate::sql::syntax::SAMPLE;
 
 /// A relation of FROM before it is joined to those left of it.
 pub(super) struct Relation {
@@ -212,6 +213,9 @@ impl Binder<'_> {
             builder.filter(random().lt(lit(size / 100.0)))
         } else {
             let rows = text.parse::<usize>().map_err(|_| invalid())?;
+            if rows == 0 {
+                return self.told(builder.limit(0, Some(0)).and_then(LogicalPlanBuilder::build));
+            }
             // The numbers are a column, so that there is one for each row even where no other column is read.
             let columns: Vec<EngineExpr> = builder.schema().columns().into_iter().map(EngineExpr::Column).collect();
             let number = self.unique("random");
@@ -224,21 +228,19 @@ impl Binder<'_> {
         self.told(plan.and_then(LogicalPlanBuilder::build))
     }
 
-    /// `SELECT … USING SAMPLE`: what the SELECT reads is sampled.
-    pub(super) fn sampled_select(
-        &self,
-        mut select: Select,
-        order_by: Option<OrderBy>,
-        env: &Env<'_>,
-    ) -> Result<LogicalPlan> {
-        let marked: Vec<SelectItem> = select.projection.drain(..select.projection.len().min(3)).collect();
-        let [_, SelectItem::UnnamedExpr(size), SelectItem::UnnamedExpr(Expr::Value(unit))] = marked.as_slice() else {
-            return Err(unsupported("this sample"));
-        };
-        let percent = unit.value.clone().into_string().as_deref() == Some("%");
-        let size = size.clone();
-        let plan = self.select(select, order_by, env)?;
-        self.sample_of(plan, &size, percent)
+    /// The FROM of a SELECT, sampled where its list says so before anything else.
+    pub(super) fn sampled_from(&self, select: &mut Select, env: &Env<'_>) -> Result<Scope> {
+        let mut scope = self.from(std::mem::take(&mut select.from), env)?;
+        if select.projection.first().and_then(ast::mark) == Some(SAMPLE) {
+            let marked: Vec<SelectItem> = select.projection.drain(..select.projection.len().min(3)).collect();
+            let [_, SelectItem::UnnamedExpr(size), SelectItem::UnnamedExpr(Expr::Value(unit))] = marked.as_slice()
+            else {
+                return Err(unsupported("this sample"));
+            };
+            let percent = unit.value.clone().into_string().as_deref() == Some("%");
+            scope.plan = self.sample_of(scope.plan, size, percent)?;
+        }
+        Ok(scope)
     }
 
     /// An expression of the engine over a scope's columns.

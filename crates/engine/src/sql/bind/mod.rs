@@ -35,6 +35,7 @@ mod set;
 mod subqueries;
 mod unnest;
 mod unpivot;
+mod windows;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};

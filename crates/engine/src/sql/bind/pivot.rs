@@ -17,7 +17,7 @@ use super::from::contains_name;
 use super::naming::{deduplicated, output_name};
 use super::scope::{Scope, same};
 use super::{Binder, Env, ast, query_of, select};
-use crate::sql::syntax::PIVOT_USING;
+use crate::sql::syntax::{PIVOT_FOR, PIVOT_GROUP, PIVOT_USING};
 
 /// How many columns a PIVOT may make.
 const MOST_COLUMNS: usize = 10_000;
@@ -75,10 +75,19 @@ impl Binder<'_> {
         source: PivotValueSource,
         env: &Env<'_>,
     ) -> Result<LogicalPlan> {
-        let using = aggregates
-            .into_iter()
-            .map(|aggregate| (aggregate.expr, aggregate.alias.map(|alias| alias.value)))
-            .collect();
+        let (mut using, mut further, mut groups) = (Vec::new(), Vec::new(), None);
+        for aggregate in aggregates {
+            let (mark, members) = match &aggregate.expr {
+                Expr::Function(function) => (ast::function_name(function), ast::arguments(function)),
+                _ => (String::new(), Vec::new()),
+            };
+            let members = members.into_iter().cloned();
+            match mark.as_str() {
+                PIVOT_FOR => further.extend(members),
+                PIVOT_GROUP => groups = Some(members.collect()),
+                _ => using.push((aggregate.expr.clone(), aggregate.alias.map(|alias| alias.value))),
+            }
+        }
         let column = match <[Expr; 1]>::try_from(columns) {
             Ok([column]) => column,
             Err(columns) => Expr::Tuple(columns),
@@ -97,7 +106,11 @@ impl Binder<'_> {
             PivotValueSource::Any(_) => self.on(column, &scope, env)?,
             PivotValueSource::Subquery(_) => return Err(unsupported("a query as the values of PIVOT")),
         };
-        self.pivoted(&scope, &[on], using, None, env)
+        let mut ons = vec![on];
+        for column in further {
+            ons.push(self.on(column, &scope, env)?);
+        }
+        self.pivoted(&scope, &ons, using, groups, env)
     }
 
     fn on(&self, expr: Expr, scope: &Scope, env: &Env<'_>) -> Result<On> {

@@ -7,9 +7,8 @@ use std::ops::ControlFlow;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr, OrderByKind,
-    OrderByOptions, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableWithJoins,
-    Value, ValueWithSpan, Visit, Visitor,
+    Distinct, Expr, GroupByExpr, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectFlavor,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableWithJoins, Value, ValueWithSpan, Visit, Visitor,
 };
 use tapline_core::{Error, Result, codes};
 
@@ -19,7 +18,7 @@ use super::naming::{deduplicated, output_name};
 use super::positions::ordered_by;
 use super::scope::{Found, same};
 use super::{Binder, Env, ast, query, query_of};
-use crate::sql::syntax::{DESCRIBE, PIVOT, SAMPLE, SUMMARIZE, UNPIVOT};
+use crate::sql::syntax::{DESCRIBE, PIVOT, SUMMARIZE, UNPIVOT};
 
 /// An item of the list: what it computes, and its name.
 pub(super) struct Item {
@@ -29,7 +28,12 @@ pub(super) struct Item {
 
 impl Binder<'_> {
     /// Binds a SELECT with the ORDER BY of the query around it.
-    pub(super) fn select(&self, mut select: Select, order_by: Option<OrderBy>, env: &Env<'_>) -> Result<LogicalPlan> {
+    pub(super) fn select(
+        &self,
+        mut select: Select,
+        mut order_by: Option<OrderBy>,
+        env: &Env<'_>,
+    ) -> Result<LogicalPlan> {
         if select.flavor == SelectFlavor::FromFirstNoSelect {
             select.projection = vec![query::star()];
         }
@@ -38,7 +42,6 @@ impl Binder<'_> {
             Some(SUMMARIZE) => Some(self.summarized(select.clone(), env)?),
             Some(PIVOT) => Some(self.pivot_statement(select.clone(), env)?),
             Some(UNPIVOT) => Some(self.unpivot_statement(select.clone(), env)?),
-            Some(SAMPLE) => return self.sampled_select(select, order_by, env),
             _ => None,
         };
         if let Some(plan) = special {
@@ -50,7 +53,8 @@ impl Binder<'_> {
         if select.into.is_some() || !select.lateral_views.is_empty() || select.top.is_some() {
             return Err(unsupported("this clause of SELECT"));
         }
-        let scope = self.from(std::mem::take(&mut select.from), env)?;
+        super::windows::inlined(&mut select, order_by.as_mut())?;
+        let scope = self.sampled_from(&mut select, env)?;
         let names = Names::of(&scope);
         let items = self.list(std::mem::take(&mut select.projection), names, env)?;
         let aliases: Vec<(String, Expr)> = items.iter().map(|item| (item.name.clone(), item.expr.clone())).collect();
@@ -65,7 +69,6 @@ impl Binder<'_> {
             qualify: condition(select.qualify.take())?,
             group_by: self.groups(select.group_by, &items, names, env)?,
             distinct: self.distinct(select.distinct, &items, names, env)?,
-            named_window: self.named_windows(select.named_window, names, env)?,
             projection: items.iter().map(|item| ast::item(item.expr.clone(), &item.name)).collect(),
             from: Vec::new(),
             flavor: SelectFlavor::Standard,
@@ -246,30 +249,6 @@ impl Binder<'_> {
             Some(Distinct::All) | None => None,
             Some(Distinct::Distinct) => Some(Distinct::Distinct),
         })
-    }
-
-    fn named_windows(
-        &self,
-        windows: Vec<NamedWindowDefinition>,
-        names: Names<'_>,
-        env: &Env<'_>,
-    ) -> Result<Vec<NamedWindowDefinition>> {
-        windows
-            .into_iter()
-            .map(|NamedWindowDefinition(name, window)| {
-                let window = match window {
-                    NamedWindowExpr::NamedWindow(other) => NamedWindowExpr::NamedWindow(super::call::lower(other)),
-                    NamedWindowExpr::WindowSpec(spec) => {
-                        let (spec, excluded) = self.window(spec, names, env)?;
-                        if excluded.is_some() {
-                            return Err(unsupported("EXCLUDE in a named window"));
-                        }
-                        NamedWindowExpr::WindowSpec(spec)
-                    }
-                };
-                Ok(NamedWindowDefinition(super::call::lower(name), window))
-            })
-            .collect()
     }
 
     /// The terms of an ORDER BY: columns of the list by name where there are some, other expressions in full.

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr as EngineExpr, ExprFunctionExt, LogicalPlan,
 use datafusion::sql::sqlparser::ast::{SetExpr, SetOperator, SetQuantifier, Values};
 use tapline_core::{Error, Result, codes};
 
+use super::engine::float_decimals;
 use super::expr::{Names, unsupported};
 use super::scope::same;
 use super::{Binder, Env};
@@ -119,6 +120,9 @@ impl Binder<'_> {
         }
         if rows.is_empty() {
             return Err(unsupported("VALUES without a row"));
+        }
+        for column in 0..rows.first().map_or(0, Vec::len) {
+            float_decimals(rows.iter_mut().filter_map(|row| row.get_mut(column)).collect(), scope.schema());
         }
         let plan = self.told(LogicalPlanBuilder::values(rows).and_then(LogicalPlanBuilder::build))?;
         let exprs: Vec<EngineExpr> = plan

@@ -32,6 +32,20 @@ pub(super) fn normalized(span: &ArrayRef) -> Result<ArrayRef> {
     Ok(cast(span, &INTERVAL)?)
 }
 
+/// The span with as many whole months of thirty days and whole days as it holds, so that spans compare part by part.
+pub(super) fn comparable(span: &ArrayRef) -> Result<ArrayRef> {
+    let span = normalized(span)?;
+    let spans = span.as_primitive::<IntervalMonthDayNanoType>().iter().map(|span| {
+        span.map(|span| {
+            let days = i64::from(span.days) + span.nanoseconds / NANOS_PER_DAY;
+            let months = i64::from(span.months) + days / 30;
+            let months = i32::try_from(months).ok()?;
+            Some(IntervalMonthDayNano::new(months, (days % 30) as i32, span.nanoseconds % NANOS_PER_DAY))
+        })
+    });
+    collected(spans)
+}
+
 /// The span with the other sign.
 pub(super) fn negated(span: &ArrayRef) -> Result<ArrayRef> {
     let spans = span.as_primitive::<IntervalMonthDayNanoType>();

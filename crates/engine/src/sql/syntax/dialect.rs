@@ -199,6 +199,7 @@ impl Dialect for Duck {
         let op = match parser.peek_token_ref().token {
             Token::Minus => UnaryOperator::Minus,
             Token::Plus => UnaryOperator::Plus,
+            Token::AtSign => UnaryOperator::PGAbs,
             _ => return None,
         };
         parser.advance_token();
@@ -227,6 +228,11 @@ impl Dialect for Duck {
             skip(parser);
             let list = parser.parse_subexpr(OTHER - 1);
             return Some(list.map(|right| negate(custom(left, "IN", right))));
+        }
+        if operator == Token::ExclamationMark && !negated {
+            parser.advance_token();
+            let op = UnaryOperator::PGPostfixFactorial;
+            return Some(Ok(Expr::UnaryOp { op, expr: Box::new(left.clone()) }));
         }
         let name = match &operator {
             Token::CustomBinaryOperator(name) if !negated => name.clone(),

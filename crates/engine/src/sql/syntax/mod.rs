@@ -10,6 +10,7 @@ pub(crate) mod dialect;
 mod comprehension;
 mod from_first;
 mod joins;
+mod pivot_clause;
 mod prefix_alias;
 mod sample;
 mod small;
@@ -27,6 +28,10 @@ pub(crate) const SUMMARIZE: &str = "tapline summarize";
 pub(crate) const PIVOT: &str = "tapline pivot";
 /// `… USING …` of a PIVOT: the aggregates follow.
 pub(crate) const PIVOT_USING: &str = "tapline pivot using";
+/// A further `column IN (…)` of a PIVOT behind a relation, as a function of it among the aggregates.
+pub(crate) const PIVOT_FOR: &str = "tapline pivot for";
+/// `GROUP BY …` of such a PIVOT, likewise.
+pub(crate) const PIVOT_GROUP: &str = "tapline pivot group";
 /// `UNPIVOT source ON …`: the columns follow.
 pub(crate) const UNPIVOT: &str = "tapline unpivot";
 /// `… INTO NAME name VALUE value, …` of an UNPIVOT: the names follow.
@@ -56,6 +61,7 @@ pub(crate) fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>, ParserError> {
     let tokens = from_first::complete(tokens);
     let tokens = prefix_alias::rewrite(tokens);
     let tokens = joins::rewrite(tokens)?;
+    let tokens = pivot_clause::rewrite(tokens);
     Ok(sample::rewrite(tokens))
 }
 

@@ -97,7 +97,7 @@ fn star_filters(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 }
 
 /// `FILTER (x)` for `FILTER (WHERE x)`, `AS [NOT] MATERIALIZED (…)` for `AS (…)`, `#1` for the first column,
-/// `E'…'` for a string.
+/// `E'…'` for a string, `trim(LEADING FROM …)` with the blank that it leaves out.
 fn words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut rewritten: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut index = 0;
@@ -125,6 +125,13 @@ fn words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             continue;
         }
         rewritten.push(current.clone());
+        let trims = index > 1
+            && tokens[index - 1].token == Token::LParen
+            && is_any(&tokens, index - 2, &["trim"])
+            && is_any(&tokens, index, &["leading", "trailing", "both"]);
+        if trims && is_any(&tokens, index + 1, &["from"]) {
+            rewritten.push(token(Token::SingleQuotedString(" ".to_owned()), current.span));
+        }
         let opens = index > 0 && current.token == Token::LParen && is_any(&tokens, index - 1, &["filter"]);
         let aggregate = index > 1 && tokens[index - 2].token == Token::RParen;
         if opens && aggregate && !is_any(&tokens, index + 1, &["where"]) {

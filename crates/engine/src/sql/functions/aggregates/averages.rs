@@ -2,6 +2,8 @@
 //! Not here: medians (`quantiles`).
 //! Called by `aggregates`.
 
+use std::cmp::Ordering;
+
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::*;
 use datafusion::common::{Result, ScalarValue, plan_err};
@@ -228,7 +230,7 @@ impl Fold for Wholes {
     }
 
     fn finish(&self) -> Result<ScalarValue> {
-        let micros = || (self.count > 0).then(|| i64::try_from(self.sum / i128::from(self.count)).ok()).flatten();
+        let micros = || (self.count > 0).then(|| i64::try_from(quotient(self.sum, self.count.into())).ok()).flatten();
         Ok(match &self.data_type {
             DataType::Timestamp(_, None) => ScalarValue::TimestampMicrosecond(micros(), None),
             DataType::Timestamp(_, Some(_)) => ScalarValue::TimestampMicrosecond(micros(), Some(UTC.into())),
@@ -241,6 +243,16 @@ impl Fold for Wholes {
                 ScalarValue::Float64((self.count > 0).then_some(average))
             }
         })
+    }
+}
+
+/// A quotient to the nearest whole number, of two equally near ones to the even one.
+fn quotient(dividend: i128, divisor: i128) -> i128 {
+    let (whole, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
+    match (2 * rest).cmp(&divisor) {
+        Ordering::Less => whole,
+        Ordering::Equal => whole + whole.rem_euclid(2),
+        Ordering::Greater => whole + 1,
     }
 }
 

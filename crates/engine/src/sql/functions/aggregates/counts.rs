@@ -1,5 +1,5 @@
-//! How often values occur: modes, histograms, entropy, numbers of different values.
-//! Not here: plain counts, which the engine has.
+//! How often values occur: modes, histograms, entropy.
+//! Not here: plain counts, which the engine has; how many different values there are (`sketch`).
 //! Called by `aggregates`.
 
 use std::collections::HashMap;
@@ -22,7 +22,6 @@ pub(super) fn functions() -> Vec<Function> {
         aggregate(&["mode"], "the most frequent value", Frequent(Kind::Mode)),
         aggregate(&["approx_top_k"], "the most frequent values, best first", Frequent(Kind::Top)),
         aggregate(&["entropy"], "how evenly the values are spread, in bits", Frequent(Kind::Entropy)),
-        aggregate(&["approx_count_distinct"], "how many different values there are", Frequent(Kind::Distinct)),
         aggregate(
             &["histogram"],
             "how often each value, or each range up to a bin's end, occurs",
@@ -37,7 +36,6 @@ enum Kind {
     Mode,
     Top,
     Entropy,
-    Distinct,
     Histogram,
     Exact,
 }
@@ -70,7 +68,6 @@ impl Aggregate for Frequent {
             Kind::Mode => value.clone(),
             Kind::Top => field(list_of_field(value)),
             Kind::Entropy => field(DataType::Float64),
-            Kind::Distinct => field(DataType::Int64),
             Kind::Histogram | Kind::Exact => field(histogram_type(value)),
         })
     }
@@ -93,7 +90,6 @@ impl Aggregate for Frequent {
             counts[index].1 += 1;
         }
         match self.0 {
-            Kind::Distinct => Ok(ScalarValue::Int64(Some(counts.len() as i64))),
             Kind::Entropy => {
                 let total = column.len() as f64;
                 let part = |count: u64| (count as f64 / total) * (total / count as f64).log2();

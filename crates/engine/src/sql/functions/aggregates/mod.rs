@@ -6,8 +6,10 @@ mod averages;
 mod choices;
 mod collections;
 mod counts;
+mod digest;
 mod pairs;
 mod quantiles;
+mod sketch;
 mod spread;
 mod through;
 
@@ -32,6 +34,7 @@ pub(super) fn functions() -> Vec<Function> {
         quantiles::functions(),
         choices::functions(),
         counts::functions(),
+        sketch::functions(),
         collections::functions(),
         through::functions(),
     ]

@@ -1,5 +1,5 @@
 //! Medians and quantiles.
-//! Not here: the most frequent values (`counts`).
+//! Not here: the most frequent values (`counts`), how approximate ones come about (`digest`).
 //! Called by `aggregates`.
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use arrow::compute::{SortOptions, cast, sort};
 use arrow::datatypes::*;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 
+use super::digest::Digest;
 use super::field;
 use crate::sql::functions::toolkit::aggregate::{Aggregate, Group, list_scalar};
 use crate::sql::functions::toolkit::lists::{item_of, list_of};
@@ -116,6 +117,7 @@ impl Aggregate for Quantile {
             .filter(|_| group.columns.len() > 1 && matches!(group.columns[1].data_type(), DataType::List(_)));
         let shares = shares(group)?;
         let values = sort(&group.columns[0], Some(SortOptions { descending: false, nulls_first: false }))?;
+        let digest = if self.way == Way::About { digest_of(&group.columns[0])? } else { None };
         let one = |share: f64| -> Result<ScalarValue> {
             if !(-1.0..=1.0).contains(&share) {
                 return exec_err!("the share of a quantile is from 0 to 1");
@@ -125,8 +127,13 @@ impl Aggregate for Quantile {
             let share = share.abs();
             match self.way {
                 Way::Median | Way::Between if is_continuous(values.data_type()) => between(&values, share, descending),
-                Way::About => about(&values, share, descending, if many.is_some() { None } else { Some(group.result) }),
-                _ => first(&values, share, descending),
+                _ => match &digest {
+                    Some(digest) => {
+                        let share = if descending { 1.0 - share } else { share };
+                        about(digest, share, many.map_or(group.result.data_type(), |item| item.data_type()))
+                    }
+                    None => first(&values, share, descending),
+                },
             }
         };
         match many {
@@ -167,28 +174,30 @@ fn first(values: &ArrayRef, share: f64, descending: bool) -> Result<ScalarValue>
     ScalarValue::try_from_array(values, if descending { values.len() - 1 - index } else { index })
 }
 
-/// Each value lies in the middle of its share of the rows, and the answer between the middles of two.
-fn about(values: &ArrayRef, share: f64, descending: bool, result: Option<&Field>) -> Result<ScalarValue> {
-    if !is_continuous(values.data_type()) {
-        return first(values, share, descending);
+/// A quantile by the digest of the numbers, or of the moments as numbers, as a value of the type asked for.
+fn about(digest: &Digest, share: f64, to: &DataType) -> Result<ScalarValue> {
+    // A share is a number of single precision in DuckDB.
+    let Some(number) = digest.quantile(f64::from(share as f32)) else { return ScalarValue::try_new_null(to) };
+    if to.is_numeric() && !to.is_integer() {
+        return ScalarValue::Float64(Some(number)).cast_to(to);
     }
-    let rows = values.len() as f64;
-    let mut answer = at_place(values, (rows * share - 0.5).clamp(0.0, rows - 1.0), descending)?;
-    let to = result.map_or(values.data_type(), Field::data_type);
-    match answer {
-        ScalarValue::Float64(Some(number)) if !to.is_floating() => {
-            answer = ScalarValue::Float64(Some(number.round_ties_even()));
-        }
-        ScalarValue::Decimal128(Some(number), _, scale) if to.is_integer() => {
-            answer = ScalarValue::Float64(Some((number as f64 / 10_f64.powi(i32::from(scale))).round_ties_even()));
-        }
-        ScalarValue::TimestampMicrosecond(Some(micros), _) if *to == DataType::Date32 => {
-            let days = (micros as f64 / 86_400e6).round_ties_even();
-            answer = ScalarValue::Date32(Some(days as i32));
-        }
-        _ => {}
-    }
-    Ok(answer.cast_to(to).unwrap_or(first(values, share, descending)?))
+    let whole = ScalarValue::Float64(Some(number.round_ties_even()));
+    let storage = match to {
+        DataType::Date32 => DataType::Int32,
+        _ => DataType::Int64,
+    };
+    if to.is_temporal() { whole.cast_to(&storage)?.cast_to(to) } else { whole.cast_to(to) }
+}
+
+/// The digest of a column, if it is one of numbers or moments.
+fn digest_of(column: &ArrayRef) -> Result<Option<Digest>> {
+    let numbers = match column.data_type() {
+        number if number.is_numeric() => cast(column, &DataType::Float64)?,
+        DataType::Date32 => cast(&cast(column, &DataType::Int32)?, &DataType::Float64)?,
+        DataType::Timestamp(_, _) | DataType::Time64(_) => cast(&cast(column, &DataType::Int64)?, &DataType::Float64)?,
+        _ => return Ok(None),
+    };
+    Ok(Some(Digest::of(numbers.as_primitive::<Float64Type>().values().iter().copied())))
 }
 
 fn between(values: &ArrayRef, share: f64, descending: bool) -> Result<ScalarValue> {

@@ -21,7 +21,7 @@ use crate::sql::functions::toolkit::{Function, engine};
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        engine(&["count"], "how many rows there are, or how many values are not NULL"),
+        engine(&["count", "count_star"], "how many rows there are, or how many values are not NULL"),
         engine(&["sum"], "the sum"),
         engine(&["bit_and"], "the bits that are set in all values"),
         engine(&["bit_or"], "the bits that are set in any value"),

@@ -9,7 +9,7 @@ use arrow::datatypes::IntervalMonthDayNano;
 use crate::sql::functions::moments::calendar::{plus, split, start_of};
 use crate::sql::functions::toolkit::typed::{Overload, kernel};
 use crate::sql::functions::toolkit::types::*;
-use crate::sql::functions::toolkit::{Function, typed};
+use crate::sql::functions::toolkit::{Function, engine, typed};
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
@@ -23,6 +23,7 @@ pub(super) fn functions() -> Vec<Function> {
             "the numbers, or moments, from a start up to an end, which is included",
             overloads::<true>(),
         ),
+        engine(&["generate_subscripts"], "the positions of the items of a list, a row each"),
     ]
 }
 

@@ -9,7 +9,6 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{SortColumn, SortOptions, concat, filter, lexsort_to_indices};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
@@ -419,10 +418,7 @@ impl Accumulator for Keeping {
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let fields = self.fields.clone();
         let columns = self.compact()?;
-        let list = |(column, field): (&ArrayRef, &FieldRef)| {
-            let DataType::List(item) = list_of_field(field) else { return internal_err!("a list type is one") };
-            Ok(SingleRowListArrayBuilder::new(Arc::clone(column)).with_field(&item).build_list_scalar())
-        };
+        let list = |(column, field): (&ArrayRef, &FieldRef)| list_scalar(Arc::clone(column), &list_of_field(field));
         columns.iter().zip(&fields).map(list).collect()
     }
 
@@ -485,7 +481,7 @@ impl Accumulator for Folding {
     }
 }
 
-/// An empty list scalar's offsets, for answers that are lists.
+/// A list of items as a scalar of the list's type.
 pub(crate) fn list_scalar(items: ArrayRef, data_type: &DataType) -> Result<ScalarValue> {
     let DataType::List(item) = data_type else { return internal_err!("a list type is expected") };
     let items =

@@ -1,6 +1,6 @@
 //! `hash`: a number of any values, the same as DuckDB's.
 //! Not here: digests of text (`text::encodings`).
-//! Called by `utility`.
+//! Called by `utility`, and for estimates of how many different values there are.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
@@ -60,7 +60,8 @@ fn of_bytes(bytes: &[u8]) -> u64 {
     mix(hash)
 }
 
-fn hashes(field: &Field, column: &ArrayRef) -> Result<Vec<u64>> {
+/// The hash of each row of a column.
+pub(crate) fn hashes(field: &Field, column: &ArrayRef) -> Result<Vec<u64>> {
     let nulls = column.logical_nulls();
     let hash = |row: usize, of: &dyn Fn() -> u64| match &nulls {
         Some(nulls) if nulls.is_null(row) => NULL,

@@ -9,6 +9,8 @@ mod uuids;
 
 use super::toolkit::Function;
 
+pub(super) use hash::hashes;
+
 /// Every function of the family.
 pub(super) fn functions() -> Vec<Function> {
     [choices::functions(), facts::functions(), hash::functions(), uuids::functions()].concat()
