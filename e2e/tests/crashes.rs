@@ -223,8 +223,9 @@ fn killed_twice_in_a_row(target: &Target) {
 
 /// SIGKILL from outside, at random moments; each round changes every tenth row and adds some.
 fn killed_at_any_moment(target: &Target) {
-    const ROUNDS: i64 = 200;
     const ROWS: i64 = 2_000;
+    // What differs between the kinds is met at the failpoints, too; these two have a state and a publication of every sort.
+    let rounds = if matches!(target, Target::Postgres(_) | Target::Sqlite(_)) { 200 } else { 50 };
     let world = world(target, Delivery::default());
     let rows = |round: i64| {
         let mut table = customers(1, ROWS + round * 10);
@@ -236,7 +237,7 @@ fn killed_at_any_moment(target: &Target) {
     world.sync().ended(0, "succeeded");
     let whole = whole.elapsed();
     let (mut killed, mut published) = (0, 0);
-    for round in 1..=ROUNDS {
+    for round in 1..=rounds {
         world.put("customers.parquet", rows(round).file(Format::Parquet));
         let mut child = world.start(&["sync", "rows"]);
         let started = Instant::now();
@@ -256,7 +257,7 @@ fn killed_at_any_moment(target: &Target) {
         published += i64::from(delivered == [0, 0]);
         target.holds("customers", &rows(round));
     }
-    println!("{killed} of {ROUNDS} runs were killed; {published} had published");
-    assert!(killed > ROUNDS / 4, "the runs ended before they were killed");
+    println!("{killed} of {rounds} runs were killed; {published} had published");
+    assert!(killed > rounds / 4, "the runs ended before they were killed");
     is_in_order(&world, target, "customers");
 }

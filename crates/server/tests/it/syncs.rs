@@ -31,6 +31,28 @@ async fn a_run_is_accepted_at_once_and_found_at_its_location() {
     app.get("/api/v1/runs?status=done").await.fails(400, "API-006");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_asked_for_once_runs_once() {
+    let app = TestApp::with_sync().await;
+    app.schedule();
+    // The scheduler looks as often as it can, so that it looks within each step from a request to the end of its run.
+    let server = app.app.clone();
+    let waking = tokio::spawn(async move {
+        loop {
+            server.runner.wake();
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut asked = Vec::new();
+    for _ in 0..20 {
+        asked.push(app.run("people", json!({})).await["id"].clone());
+    }
+    waking.abort();
+    let history = app.get("/api/v1/runs?sync=people&limit=100").await.is(200);
+    let ran: Vec<Value> = history["items"].as_array().unwrap().iter().rev().map(|run| run["id"].clone()).collect();
+    assert_eq!(ran, asked);
+}
+
 #[tokio::test]
 async fn events_are_kept_and_resumed() {
     let app = TestApp::with_sync().await;
