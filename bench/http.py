@@ -72,7 +72,7 @@ def measure(work, bucket, rows, latency, settings):
     service.start()
     folder = pathlib.Path(tempfile.mkdtemp(dir=work))
     project(folder, bucket, here.recv(), settings)
-    sql = f"SELECT value AS id, 'name of ' || value AS name, value % 7 AS points FROM generate_series(1, {rows})"
+    sql = f"SELECT value AS id, 'name of ' || value AS name, value % 7 AS points FROM generate_series(1, {rows}) series(value)"
     Measured([TAPLINE, "query", sql, "--format", "parquet", "-o", str(folder / "rows.parquet")])
     bucket.put("rows.parquet", folder / "rows.parquet")
     run = Measured([TAPLINE, "sync", "rows", "--format", "json"], cwd=folder)

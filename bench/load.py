@@ -16,9 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from datetime import datetime
 from pathlib import Path
+
+# The scripts beside this one have names of the standard library's.
+sys.path.pop(0)
+import urllib.request
 
 BINARY = os.environ["TAPLINE_BIN"]
 TOKEN = "a-token-for-the-load-test"

@@ -85,7 +85,7 @@ def main():
         files = work / "files"
         files.mkdir()
         file = work / "rows.parquet"
-        sql = f"SELECT {COLUMNS.format(status=repr('status'))} FROM generate_series(1, {ROWS})"
+        sql = f"SELECT {COLUMNS.format(status=repr('status'))} FROM generate_series(1, {ROWS}) series(value)"
         Measured([TAPLINE, "query", sql, "--format", "parquet", "-o", str(file)])
         bucket = Bucket("bench", files)
         bucket.put("rows.parquet", file)

@@ -22,7 +22,7 @@ CHANGED = "CASE WHEN value % 100 = 7 THEN 'changed' ELSE 'status' || value % 20 
 
 
 def generate(path, status):
-    sql = f"SELECT {COLUMNS.format(status=status)} FROM generate_series(1, {ROWS})"
+    sql = f"SELECT {COLUMNS.format(status=status)} FROM generate_series(1, {ROWS}) series(value)"
     Measured([TAPLINE, "query", sql, "--format", "parquet", "-o", str(path)])
 
 

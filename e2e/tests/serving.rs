@@ -191,6 +191,30 @@ fn slow_and_large_requests_are_bounded() {
 }
 
 #[test]
+fn requests_of_definitions_from_the_api_go_to_public_addresses() {
+    let world = World::new();
+    let settings = json!({ "type": "http", "url": world.endpoint.url(), "allow_http": true });
+    let check = |arguments: &[&str]| {
+        let server = Server::start(&world, arguments);
+        server.post("/api/v1/destinations/check", json!({ "settings": settings })).is(200)
+    };
+    let told = check(&[]);
+    assert_eq!((&told["ok"], &told["steps"][0]["code"]), (&json!(false), &json!("DEST-001")), "{told}");
+    assert!(told.to_string().contains("a server does not connect to such"), "{told}");
+    let told = check(&["--allow-private-addresses"]);
+    assert!(!told.to_string().contains("a server does not connect to such"), "{told}");
+    // Whoever writes the project file may read the machine's files anyway.
+    let url = world.endpoint.url();
+    world.write(
+        "tapline.yaml",
+        &format!("version: 1\ndestinations: {{ api: {{ type: http, url: '{url}', allow_http: true }} }}\n"),
+    );
+    let server = Server::start(&world, &[]);
+    let told = server.post("/api/v1/destinations/api/check", json!({})).is(200);
+    assert!(!told.to_string().contains("a server does not connect to such"), "{told}");
+}
+
+#[test]
 fn export_and_apply_move_definitions_between_servers() {
     let world = World::new();
     world.put("people.csv", PEOPLE);

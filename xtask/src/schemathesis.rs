@@ -22,7 +22,7 @@ pub fn run(arguments: &[&str]) -> Outcome {
         println!("skipped: 1 (schemathesis needs python3 and the Python package index)");
         return Ok(());
     };
-    command::run(&mut cargo(&["build", "--package", "tapline"]))?;
+    command::run(&mut cargo(&["build", "--workspace", "--bins"]))?;
     let folder = target().join("schemathesis");
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|error| format!("cannot empty {}: {error}", folder.display()))?;

@@ -144,6 +144,7 @@ codes! {
     API_005 = "API-005", Usage, User, "a request goes beyond a limit of the server";
     API_006 = "API-006", Usage, User, "a request cannot be understood";
     API_007 = "API-007", Usage, User, "an address may not be reached from the server";
+    API_008 = "API-008", Usage, User, "a file may not be named through the server";
 }
 
 /// What a code means, in one line.

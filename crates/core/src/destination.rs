@@ -2,6 +2,7 @@
 //! Not here: implementations (crate `tapline-destinations`) and the order in which a run calls them (the engine).
 //! Called by the engine, by `check` and by the API.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -93,6 +94,12 @@ pub trait Connector: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Files, folders and sockets of this machine that the settings name, as they stand there.
+    fn local_paths(&self, config: &Self::Config) -> Vec<PathBuf> {
+        let _ = config;
+        Vec::new()
+    }
+
     /// Makes the destination. Does not need the other side to be there: the first call that does says so.
     ///
     /// Relative paths in `config` are relative to `context.folder`.
@@ -105,15 +112,15 @@ pub struct ConnectContext {
     /// The name of the destination in the project.
     pub name: String,
     /// Folder of the project file.
-    pub folder: std::path::PathBuf,
-    /// Whether a server connects on behalf of people who must not reach what only the server can: private, loopback
-    /// and link-local addresses are refused then.
+    pub folder: PathBuf,
+    /// Whether a server connects on behalf of people who must not reach what only the server can: requests to a URL that
+    /// they choose go to public addresses alone then.
     pub hosted: bool,
 }
 
 impl ConnectContext {
     /// The context of a command line: whoever runs it may reach what it reaches.
-    pub fn new(name: impl Into<String>, folder: impl Into<std::path::PathBuf>) -> Self {
+    pub fn new(name: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
         Self { name: name.into(), folder: folder.into(), hosted: false }
     }
 
@@ -144,6 +151,8 @@ pub trait ErasedConnector: Send + Sync {
     fn capabilities_of(&self, node: &Node) -> Result<Capabilities, crate::yaml::ConfigError>;
     /// [`Connector::lint_sync`] with the settings below `node`.
     fn lint_sync(&self, node: &Node, sync: &SyncConfig) -> Result<Vec<String>, crate::yaml::ConfigError>;
+    /// [`Connector::local_paths`] of the settings below `node`.
+    fn local_paths(&self, node: &Node) -> Result<Vec<PathBuf>, crate::yaml::ConfigError>;
     /// Reads the settings and connects. `Err(Err(_))` is a configuration error with its position.
     fn connect(&self, node: &Node, context: &ConnectContext) -> Result<Arc<dyn Destination>>;
 }
@@ -186,6 +195,11 @@ impl<C: Connector> ErasedConnector for C {
     fn lint_sync(&self, node: &Node, sync: &SyncConfig) -> Result<Vec<String>, crate::yaml::ConfigError> {
         let config: C::Config = crate::yaml::from_node(node)?;
         Ok(Connector::lint_sync(self, &config, sync))
+    }
+
+    fn local_paths(&self, node: &Node) -> Result<Vec<PathBuf>, crate::yaml::ConfigError> {
+        let config: C::Config = crate::yaml::from_node(node)?;
+        Ok(Connector::local_paths(self, &config))
     }
 
     fn connect(&self, node: &Node, context: &ConnectContext) -> Result<Arc<dyn Destination>> {

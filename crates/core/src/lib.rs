@@ -3,6 +3,7 @@
 //! Not here: anything that needs a query engine, a database driver or a web framework.
 //! Called by every other crate; depends on none of them.
 
+pub mod address;
 pub mod batch;
 pub mod check;
 pub mod codes;

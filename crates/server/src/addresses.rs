@@ -2,9 +2,11 @@
 //! Not here: settings of the project file, whose author may read the machine's files anyway.
 //! Called when definitions are saved, and again before a connection is made, since names may mean something else by then.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::Value;
+use tapline_core::address::hands_out_credentials;
 use tapline_core::codes;
 use url::{Host, Url};
 
@@ -28,6 +30,31 @@ pub async fn check(settings: &Value, pointer: &str) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// The servers that settings name, with scheme and port.
+pub fn servers(settings: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut rest = vec![("", settings)];
+    while let Some((key, value)) = rest.pop() {
+        match value {
+            Value::Object(members) => rest.extend(members.iter().map(|(key, member)| (key.as_str(), member))),
+            Value::Array(items) => rest.extend(items.iter().map(|item| (key, item))),
+            other if HOST_KEYS.contains(&key) || key == "port" => _ = found.insert(format!("{key}={other}")),
+            Value::String(text) => {
+                let url = Url::parse(text).ok().filter(|url| url.has_host());
+                found.extend(url.map(|mut url| {
+                    url.set_path("");
+                    url.set_fragment(None);
+                    // A URL with a host takes both away.
+                    let _ = url.set_username("").and_then(|()| url.set_password(None));
+                    url.to_string()
+                }));
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 fn collect(value: &Value, pointer: &str, hosts: &mut Vec<(String, Host<String>)>) {
@@ -54,16 +81,30 @@ fn collect(value: &Value, pointer: &str, hosts: &mut Vec<(String, Host<String>)>
 
 /// The hosts that a text names: of a URL, or of a key that is for hosts. Lists with commas name several.
 fn hosts_of(key: &str, text: &str) -> Vec<Host<String>> {
+    let mut hosts = Vec::new();
+    let mut add = |servers: &str| hosts.extend(servers.split(',').filter_map(host));
+    // As programs read it: `http:\\host`, and `http:host`, have hosts too.
+    if let Ok(url) = Url::parse(text) {
+        add(url.host_str().unwrap_or_default());
+        for (_, value) in url.query_pairs().filter(|(key, _)| HOST_KEYS.contains(&key.as_ref())) {
+            add(&value);
+        }
+    }
     if let Some((_, rest)) = text.split_once("://") {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let servers = authority.rsplit_once('@').map_or(authority, |(_, servers)| servers);
-        return servers.split(',').filter_map(host).collect();
+        add(authority.rsplit_once('@').map_or(authority, |(_, servers)| servers));
+    } else if HOST_KEYS.contains(&key) {
+        add(text);
     }
-    if HOST_KEYS.contains(&key) { text.split(',').filter_map(host).collect() } else { Vec::new() }
+    hosts
 }
 
 /// Reads a host as programs do: `0xA9FEA9FE` and `169.254.43518` are addresses too.
 fn host(server: &str) -> Option<Host<String>> {
+    let address = server.trim().trim_matches(['[', ']']).split('%').next().unwrap_or_default();
+    if let Ok(address) = address.parse::<Ipv6Addr>() {
+        return Some(Host::Ipv6(address));
+    }
     let url = Url::parse(&format!("http://{}/", server.trim())).ok()?;
     Some(match url.host()? {
         Host::Domain(name) => Host::Domain(name.to_owned()),
@@ -80,20 +121,6 @@ async fn is_refused(host: &Host<String>) -> bool {
         Host::Domain(name) => match tokio::net::lookup_host((name.as_str(), 0)).await {
             Ok(mut addresses) => addresses.any(|address| hands_out_credentials(address.ip())),
             Err(_) => false,
-        },
-    }
-}
-
-/// Link-local addresses, and the ones beside them that clouds use for the same.
-fn hands_out_credentials(address: IpAddr) -> bool {
-    const ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
-    const ORACLE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 192);
-    const AMAZON: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    match address {
-        IpAddr::V4(address) => address.is_link_local() || address == ALIBABA || address == ORACLE,
-        IpAddr::V6(address) => match address.to_ipv4_mapped().or_else(|| address.to_ipv4()) {
-            Some(inner) if !address.is_loopback() => hands_out_credentials(IpAddr::V4(inner)),
-            _ => address.is_unicast_link_local() || address == AMAZON,
         },
     }
 }
@@ -116,6 +143,13 @@ mod tests {
             json!({ "url": "postgres://user:p@169.254.169.254:5432/db" }),
             json!({ "url": "postgres://localhost,169.254.169.254/db" }),
             json!({ "host": "169.254.1.1" }),
+            json!({ "host": "fd00:ec2::254" }),
+            json!({ "host": "fe80::1%eth0" }),
+            json!({ "url": "postgres://user@/db?host=169.254.169.254" }),
+            json!({ "url": "postgres://user@%31%36%39.254.169.254/db" }),
+            json!({ "url": "http:169.254.169.254" }),
+            json!({ "url": "http:\\\\169.254.169.254\\@example.com/" }),
+            json!({ "url": "http://example.com@169.254.169.254./" }),
             json!({ "list": [{ "url": "https://user@100.100.100.200/" }] }),
         ] {
             let fault = check(&settings, "/settings").await.expect_err(&settings.to_string());

@@ -147,17 +147,24 @@ impl Shape {
 }
 
 /// Whether a value stands for a secret that is kept elsewhere.
-fn is_mask(value: &Value) -> bool {
+pub fn is_mask(value: &Value) -> bool {
     value.get("secret") == Some(&Value::Bool(true))
 }
 
-/// Whether settings hold the mask of a secret, which nothing stands behind.
-pub fn has_mask(settings: &Value) -> bool {
+/// The JSON pointer of the first mask of a secret in settings, which nothing stands behind.
+pub fn first_mask(settings: &Value) -> Option<String> {
+    let found = |part: &str, member: &Value| Some(format!("{}{}", pointer_to(&[part.to_owned()]), first_mask(member)?));
     match settings {
-        Value::Object(members) => is_mask(settings) || members.values().any(has_mask),
-        Value::Array(items) => items.iter().any(has_mask),
-        _ => false,
+        Value::Object(_) if is_mask(settings) => Some(String::new()),
+        Value::Object(members) => members.iter().find_map(|(key, member)| found(key, member)),
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| found(&index.to_string(), item)),
+        _ => None,
     }
+}
+
+/// A path through settings as a JSON pointer.
+pub fn pointer_to(path: &[String]) -> String {
+    path.iter().map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
 fn is_secret(schema: &Value) -> bool {
@@ -220,7 +227,7 @@ mod tests {
     #[test]
     fn a_mask_without_a_secret_behind_it_stays_visible() {
         let restored = shape().restore(&json!({ "password": { "secret": true } }), &json!({}));
-        assert!(!has_mask(&restored), "{restored}");
-        assert!(has_mask(&json!({ "auth": [{ "secret": true }] })));
+        assert_eq!(first_mask(&restored), None, "{restored}");
+        assert_eq!(first_mask(&json!({ "auth": [{ "a/b": { "secret": true } }] })).as_deref(), Some("/auth/0/a~1b"));
     }
 }

@@ -28,11 +28,14 @@ pub struct ConnectOptions {
     pub retry: RetryPolicy,
     /// Requests that may be waiting for their answers at the same time.
     pub concurrency: usize,
+    /// Whether the settings come from people who must not reach what this machine can: names that lead to addresses that
+    /// hand out its own credentials are not resolved then.
+    pub guarded: bool,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { session: "tapline".to_owned(), retry: RetryPolicy::default(), concurrency: 64 }
+        Self { session: "tapline".to_owned(), retry: RetryPolicy::default(), concurrency: 64, guarded: false }
     }
 }
 

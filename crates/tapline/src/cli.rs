@@ -154,7 +154,7 @@ pub struct Init {
 /// `tapline demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Keep the S3 endpoint running at the end, until Ctrl-C
+    /// Keep the S3 endpoint running at the end, and serve the web UI over the demo's project, until Ctrl-C
     #[arg(long)]
     pub serve: bool,
     /// The folder for the demo's project; made anew by every demo
@@ -398,7 +398,8 @@ pub struct Serve {
     /// Where people reach the server, where that is not where it listens: behind a reverse proxy
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// Let settings from the API name link-local addresses, which hand out the credentials of cloud machines
+    /// Let settings from the API reach link-local addresses, which hand out the credentials of cloud machines, and
+    /// requests of HTTP destinations private ones
     #[arg(long)]
     pub allow_private_addresses: bool,
     /// Listen beyond this machine although there is no admin yet: whoever has the setup link becomes the first one

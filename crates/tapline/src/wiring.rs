@@ -9,6 +9,7 @@ use tapline_core::config::{self, Entry, ModelConfig, Project, SyncConfig};
 use tapline_core::yaml::{self, ConfigError, Node, ProcessLookup, Variables};
 use tapline_core::{ConnectContext, Destination, ErasedConnector, Error, StateStore, codes};
 use tapline_engine::{Access, Limits, Session, SharedFolder, SyncJob};
+use tapline_server::catalog::is_of_state;
 use tapline_storage::{ConnectOptions, S3Source, S3SourceConfig, S3Url};
 use tempfile::TempDir;
 
@@ -25,6 +26,8 @@ pub struct Wiring {
     connectors: Vec<Box<dyn ErasedConnector>>,
     /// Whether variables were left open instead of being filled in.
     open: bool,
+    /// Whether definitions may come from people who must not reach what this machine can.
+    guarded: bool,
 }
 
 /// A state store that is only read.
@@ -86,7 +89,13 @@ impl Wiring {
 
     /// Over a project that was read elsewhere; `open` says that its variables were left open.
     pub fn over(project: Project, open: bool) -> Self {
-        Self { project, connectors: tapline_destinations::connectors(), open }
+        Self { project, connectors: tapline_destinations::connectors(), open, guarded: false }
+    }
+
+    /// The same in a server, for whose definitions from the API there are addresses that they do not reach.
+    #[must_use]
+    pub fn guarded(self, guarded: bool) -> Self {
+        Self { guarded, ..self }
     }
 
     /// Whether a text of the project holds a variable that was left open.
@@ -104,7 +113,8 @@ impl Wiring {
     pub fn source(&self, name: &str, session: &str) -> Result<Arc<S3Source>, Failure> {
         problems::stop_at(problems::of_source(self, name))?;
         let config = self.source_config(name)?;
-        let options = ConnectOptions { session: session.to_owned(), ..ConnectOptions::default() };
+        let guarded = self.guarded && is_of_state(&find(&self.project.sources, "source", name)?.kind_span);
+        let options = ConnectOptions { session: session.to_owned(), guarded, ..ConnectOptions::default() };
         Ok(Arc::new(S3Source::connect(config, options)?))
     }
 
@@ -127,6 +137,8 @@ impl Wiring {
         problems::stop_at(problems::of_destination(self, name))?;
         let connector = self.connector(entry)?;
         let context = ConnectContext::new(name, &self.project.folder);
+        let hosted = self.guarded && is_of_state(&entry.kind_span);
+        let context = if hosted { context.hosted() } else { context };
         Ok((connector.connect(&entry.node, &context)?, connector))
     }
 

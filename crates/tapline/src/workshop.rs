@@ -18,12 +18,17 @@ use crate::wiring::Wiring;
 /// Puts the parts of the server's projects together.
 pub struct Workshop {
     connectors: Vec<Box<dyn ErasedConnector>>,
+    guarded: bool,
 }
 
 impl Workshop {
-    /// With all kinds of destinations.
-    pub fn new() -> Self {
-        Self { connectors: tapline_destinations::connectors() }
+    /// With all kinds of destinations. `guarded` says that definitions from the API may not reach every address.
+    pub fn new(guarded: bool) -> Self {
+        Self { connectors: tapline_destinations::connectors(), guarded }
+    }
+
+    fn wiring(&self, project: &Project) -> Wiring {
+        Wiring::over(project.clone(), false).guarded(self.guarded)
     }
 }
 
@@ -33,7 +38,7 @@ impl Parts for Workshop {
     }
 
     fn findings(&self, project: &Project, noun: Noun, name: &str) -> Vec<Finding> {
-        let wiring = Wiring::over(project.clone(), false);
+        let wiring = self.wiring(project);
         let problems = match noun {
             Noun::Source => problems::of_source(&wiring, name),
             Noun::Model => problems::of_model(&wiring, name),
@@ -45,20 +50,20 @@ impl Parts for Workshop {
     }
 
     fn source_config(&self, project: &Project, name: &str) -> Result<S3SourceConfig> {
-        Wiring::over(project.clone(), false).source_config(name).map_err(first)
+        self.wiring(project).source_config(name).map_err(first)
     }
 
     fn source(&self, project: &Project, name: &str, session: &str) -> Result<Arc<S3Source>> {
-        Wiring::over(project.clone(), false).source(name, session).map_err(first)
+        self.wiring(project).source(name, session).map_err(first)
     }
 
     fn destination(&self, project: &Project, name: &str) -> Result<Arc<dyn Destination>> {
-        let wiring = Wiring::over(project.clone(), false);
+        let wiring = self.wiring(project);
         wiring.destination(name).map(|(destination, _)| destination).map_err(first)
     }
 
     fn job(&self, project: &Project, sync: &str, state: &Arc<dyn StateStore>) -> Result<SyncJob> {
-        Wiring::over(project.clone(), false).job(sync, state).map_err(first)
+        self.wiring(project).job(sync, state).map_err(first)
     }
 }
 

@@ -22,7 +22,7 @@ pub use file_target::FileTarget;
 pub use files::{Cell, Format, Table, customers};
 pub use mariadb::MariaDb;
 pub use own_server::OwnServer;
-pub use server::{ADMIN, Server, read_answer};
+pub use server::{ADMIN, Answer, Server, read_answer};
 pub use service::{Asked, Reply, Service};
 pub use target::{Target, sqlite_rows};
 pub use world::{Delivery, World};

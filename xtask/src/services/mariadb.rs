@@ -64,6 +64,8 @@ impl Service for MariaDb {
         let arguments = [
             "--no-defaults".to_owned(),
             format!("--datadir={data}"),
+            // A server that starts removes what it finds of temporary tables, those of other servers among them.
+            format!("--tmpdir={}", place.folder.display()),
             format!("--init-file={}", first.display()),
             format!("--port={port}"),
             "--bind-address=127.0.0.1".to_owned(),

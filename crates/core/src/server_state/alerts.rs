@@ -16,6 +16,9 @@ pub struct AlertCondition {
     pub condition: String,
     /// Since when.
     pub since: DateTime<Utc>,
+    /// Whether somebody was told that something is wrong, and not yet that all is well again.
+    #[serde(default)]
+    pub told: bool,
 }
 
 /// A message that is on its way.

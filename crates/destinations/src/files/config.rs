@@ -84,6 +84,11 @@ impl Config {
         problems
     }
 
+    /// The folder on this machine; `None` where the files stand in S3.
+    pub(super) fn folder(&self) -> Option<&str> {
+        (!S3Url::is_s3(&self.url)).then(|| self.url.strip_prefix("file://").unwrap_or(&self.url))
+    }
+
     /// How the files look.
     pub(super) fn layout(&self) -> LayoutKeys<'_> {
         LayoutKeys {

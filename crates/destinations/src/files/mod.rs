@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tapline_core::{Capabilities, ConnectContext, Connector, Destination, Maturity, Result};
-use tapline_storage::S3Url;
 
 use self::bucket::Bucket;
 pub use self::config::Config;
@@ -43,15 +42,22 @@ impl Connector for Files {
         config.lint()
     }
 
+    fn local_paths(&self, config: &Config) -> Vec<PathBuf> {
+        config.folder().map(PathBuf::from).into_iter().collect()
+    }
+
     fn connect(&self, config: Config, context: &ConnectContext) -> Result<Arc<dyn Destination>> {
         let mut layout = config.layout().settle();
-        let place: Arc<dyn Place> = if S3Url::is_s3(&config.url) {
-            layout.max_file_size = Some(layout.max_file_size.unwrap_or(LARGEST_COPY).min(LARGEST_COPY));
-            Arc::new(Bucket::new(config.source()?)?)
-        } else {
-            let path = context.folder.join(config.url.strip_prefix("file://").unwrap_or(&config.url));
-            let path: PathBuf = std::path::absolute(&path).unwrap_or(path);
-            Arc::new(Folder::new(path))
+        let place: Arc<dyn Place> = match config.folder() {
+            Some(folder) => {
+                let path = context.folder.join(folder);
+                let path: PathBuf = std::path::absolute(&path).unwrap_or(path);
+                Arc::new(Folder::new(path))
+            }
+            None => {
+                layout.max_file_size = Some(layout.max_file_size.unwrap_or(LARGEST_COPY).min(LARGEST_COPY));
+                Arc::new(Bucket::new(config.source()?)?)
+            }
         };
         Ok(Arc::new(FileSet::new(place, layout)))
     }

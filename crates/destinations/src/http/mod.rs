@@ -15,6 +15,7 @@ mod shared;
 mod template;
 mod writer;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -76,6 +77,10 @@ impl Connector for Http {
             .collect();
         let error = shared::check_names(&requests, &fields, &keys, &[]).err();
         error.map(|error| error.message().to_owned()).into_iter().collect()
+    }
+
+    fn local_paths(&self, config: &Config) -> Vec<PathBuf> {
+        config.root_certificate.iter().cloned().collect()
     }
 
     fn connect(&self, config: Config, context: &ConnectContext) -> Result<Arc<dyn Destination>> {

@@ -148,9 +148,12 @@ impl Refusal {
             1216 | 1217 | 1451 | 1452 | 1761 | 1762 => {
                 refused(RefusalKind::Reference, format!("{} does not hold", foreign_key(message)))
             }
-            1048 => refused(RefusalKind::Row, format!("column {} must not be null", last_quoted(message))),
-            1364 => refused(RefusalKind::Row, "a column without a default has no value".to_owned()),
-            3819 | 4025 => refused(RefusalKind::Row, format!("the check {} does not hold", check(message))),
+            1048 => refused(RefusalKind::Row, format!("column {} must not be null", first_quoted(message))),
+            1364 => refused(
+                RefusalKind::Row,
+                format!("column {} has no default, and the row no value for it", first_quoted(message)),
+            ),
+            3819 | 4025 => refused(RefusalKind::Row, format!("the check {} does not hold", first_quoted(message))),
             1526 | 1748 => refused(RefusalKind::Row, "the table has no partition for it".to_owned()),
             1369 => refused(RefusalKind::Row, "a view's check does not hold".to_owned()),
             1644 => refused(RefusalKind::Row, format!("a trigger of the table refused it (SQLSTATE {state})")),
@@ -179,8 +182,9 @@ fn foreign_key(message: &str) -> String {
     name.map_or_else(|| "a foreign key".to_owned(), |name| format!("the foreign key {name:?}"))
 }
 
-/// "CONSTRAINT `t.v` failed for `db`.`t`" of MariaDB, "Check constraint 'name' is violated." of MySQL: the name.
-fn check(message: &str) -> String {
+/// "CONSTRAINT `t.v` failed for `db`.`t`" of MariaDB, "Check constraint 'name' is violated." of MySQL, "Column 'name'
+/// cannot be null" of both: the name, in messages that hold no value before it.
+fn first_quoted(message: &str) -> String {
     let mut parts = message.split(['`', '\'']);
     format!("{:?}", parts.nth(1).unwrap_or_default())
 }
@@ -199,6 +203,7 @@ mod tests {
             (1062, "Duplicate entry 'it's secret' for key 'v'", "the unique key \"v\""),
             (1062, "Duplicate entry 'secret' for key 't.PRIMARY'", "the unique key \"PRIMARY\""),
             (1048, "Column 'n' cannot be null", "column \"n\" must not"),
+            (1364, "Field 'n' doesn't have a default value", "column \"n\" has no default"),
             (4025, "CONSTRAINT `t.v` failed for `d`.`t`", "the check \"t.v\""),
             (3819, "Check constraint 't_chk_1' is violated.", "the check \"t_chk_1\""),
             (

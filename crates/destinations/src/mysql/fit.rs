@@ -146,12 +146,14 @@ struct Number<'a> {
 }
 
 impl<'a> Number<'a> {
-    /// Reads `-12.50`. A text, which must come back as it is, is written without anything to spare.
+    /// Reads `-12.50`, and `-.50` of a decimal that has no digits before the point. A text, which must come back as it is,
+    /// is written without anything to spare.
     fn read(form: Form, text: &'a str) -> Result<Self, &'static str> {
         let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
         let (whole, places) = digits.split_once('.').unwrap_or((digits, ""));
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_digits(whole) || !is_digits(places) || whole.is_empty() {
+        let is_short = whole.is_empty() && (places.is_empty() || !matches!(form, Form::Decimal { .. }));
+        if !is_digits(whole) || !is_digits(places) || is_short {
             return Err(if matches!(form, Form::Float | Form::Double) { NOT_FINITE } else { NOT_A_NUMBER });
         }
         let number = Self {
@@ -204,16 +206,20 @@ fn float(form: Form, text: &str, double: bool, unsigned: bool) -> Result<(), &'s
     }
     match form {
         Form::Float | Form::Double => Ok(()),
-        Form::Text => {
-            let same = float.to_string() == text || format!("{float:?}") == text;
-            if same { Ok(()) } else { Err(NOT_CANONICAL) }
-        }
+        Form::Text if shown(float) == text => Ok(()),
+        Form::Text => Err(NOT_CANONICAL),
         _ => {
             let shortest = float.to_string();
             let same = Number::read(Form::Double, &shortest)?.is(&Number::read(Form::Double, text)?);
             if same { Ok(()) } else { Err(INEXACT) }
         }
     }
+}
+
+/// A float as the server writes it.
+fn shown(float: f64) -> String {
+    let is_plain = float == 0.0 || (1e-15..1e15).contains(&float.abs());
+    if is_plain { float.to_string() } else { format!("{float:e}") }
 }
 
 /// `2024-02-29`, with four digits for the year.
@@ -278,6 +284,7 @@ mod tests {
     const BIG: Kind = Kind::Integer { bits: 64, unsigned: true };
     const MONEY: Kind = Kind::Decimal { precision: 5, scale: 2, unsigned: false };
     const SINGLE: Kind = Kind::Float { double: false, unsigned: false };
+    const DOUBLE: Kind = Kind::Float { double: true, unsigned: false };
 
     fn text(most: u64) -> Kind {
         Kind::Text { most: Some(most), in_bytes: false, fixed: false, charset: Charset::Utf8mb4 }
@@ -294,9 +301,15 @@ mod tests {
             (Form::Text, TINY, "7"),
             (Form::Double, MONEY, "-123.45"),
             (Form::Decimal { precision: 9, scale: 4 }, MONEY, "1.5000"),
+            (Form::Decimal { precision: 2, scale: 2 }, MONEY, "-.50"),
+            (Form::Decimal { precision: 2, scale: 2 }, TINY, ".00"),
             (Form::Text, MONEY, "1.50"),
             (long, SINGLE, "16777216"),
             (Form::Double, SINGLE, "0.5"),
+            (Form::Text, DOUBLE, "-0.5"),
+            (Form::Text, DOUBLE, "1e300"),
+            (Form::Text, DOUBLE, "9.007199254740992e15"),
+            (Form::Text, DOUBLE, "0.00000015"),
             (Form::Timestamp, Kind::Date, "2024-02-29 00:00:00"),
             (Form::Timestamp, Kind::DateTime { places: 3 }, "2024-02-29 01:02:03.125"),
             (Form::Moment, Kind::Stamp { places: 0 }, "2024-02-29 01:02:03+00"),
@@ -316,12 +329,18 @@ mod tests {
             (Form::Text, TINY, "007"),
             (Form::Text, TINY, "-0"),
             (Form::Text, TINY, "7 "),
-            (Form::Integer { bits: 64, unsigned: true }, BIG, "18446744073709551616"),
+            (Form::Decimal { precision: 20, scale: 0 }, BIG, "18446744073709551616"),
+            (long, BIG, "-1"),
             (Form::Double, MONEY, "1.239"),
             (Form::Double, MONEY, "1000"),
             (Form::Text, MONEY, "1.5"),
+            (Form::Text, MONEY, ".50"),
+            (Form::Text, MONEY, ""),
             (long, SINGLE, "16777217"),
             (Form::Double, SINGLE, "0.1"),
+            (Form::Text, DOUBLE, "3.0"),
+            (Form::Text, DOUBLE, "9007199254740992"),
+            (Form::Text, DOUBLE, "1.5e-7"),
             (Form::Timestamp, Kind::Date, "2024-02-29 00:00:01"),
             (Form::Timestamp, Kind::DateTime { places: 3 }, "2024-02-29 01:02:03.1255"),
             (Form::Date, Kind::Date, "10000-01-01"),

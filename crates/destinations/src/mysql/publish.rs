@@ -27,7 +27,7 @@ struct Prepared {
 
 /// Publishes what the writer has staged; see [`Writer::publish`](tapline_core::Writer::publish).
 pub(super) async fn publish(writer: &mut MysqlWriter, staged: &[u64]) -> Result<Receipt> {
-    let tolerance = Tolerance::new(&writer.target, writer.written);
+    let tolerance = Tolerance::new(&writer.target, writer.written).beside(writer.aside);
     tolerance.check(&writer.rejected)?;
     let mut session = writer.session.take().ok_or_else(used_after_its_end)?;
     let outcome = under_lock(writer, &mut session, staged, &tolerance).await;

@@ -210,7 +210,7 @@ fn is_same_document(one: &str, other: &str) -> bool {
     matches!((value(one), value(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Numbers from their digits, whatever number of zeros they end with.
+/// Numbers from their digits, whatever number of zeros they begin and end with.
 fn digits(field: &Field, texts: &[Option<&str>]) -> Option<ArrayRef> {
     let given = cast_with_options(&StringArray::from(texts.to_vec()), field.data_type(), &STRICT).ok()?;
     let column = Rendered::new(field, &given).ok()?;
@@ -219,13 +219,16 @@ fn digits(field: &Field, texts: &[Option<&str>]) -> Option<ArrayRef> {
         let Some(text) = text else { return true };
         written.clear();
         column.text(row, &mut written);
-        str::from_utf8(&written).is_ok_and(|written| without_empty_places(written) == without_empty_places(text))
+        str::from_utf8(&written).is_ok_and(|written| significant(written) == significant(text))
     };
     texts.iter().enumerate().all(&mut is_same).then_some(given)
 }
 
-fn without_empty_places(digits: &str) -> &str {
-    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
+/// Whether a number is negative, and the digits before and behind its point that count.
+fn significant(number: &str) -> (bool, &str, &str) {
+    let (negative, digits) = number.strip_prefix('-').map_or((false, number), |digits| (true, digits));
+    let (whole, places) = digits.split_once('.').unwrap_or((digits, ""));
+    (negative, whole.trim_start_matches('0'), places.trim_end_matches('0'))
 }
 
 /// The condition for rows with one of these keys. A key that its column cannot hold has no row there.

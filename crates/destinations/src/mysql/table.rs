@@ -101,9 +101,11 @@ pub(super) struct Column {
 impl Column {
     /// Whether values that differ can be equal to the column.
     pub(super) fn folds(&self) -> bool {
-        self.collation.as_deref().is_some_and(|collation| {
-            collation != "binary" && !collation.ends_with("_nopad_bin") && collation != "utf8mb4_0900_bin"
-        })
+        // Zero and its negative are one number.
+        matches!(self.kind, Kind::Float { .. })
+            || self.collation.as_deref().is_some_and(|collation| {
+                collation != "binary" && !collation.ends_with("_nopad_bin") && collation != "utf8mb4_0900_bin"
+            })
     }
 }
 

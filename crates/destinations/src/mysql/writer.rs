@@ -18,6 +18,7 @@ use super::stage::{Rows, Stage, staged_id};
 use super::statements::REFUSED;
 use super::table::{self, Place, Table};
 use super::{fault, publish, sql, widen};
+use crate::tolerance::SetAside;
 
 /// One run's pen for one table.
 pub(super) struct MysqlWriter {
@@ -38,6 +39,8 @@ pub(super) struct MysqlWriter {
     pub(super) accepted_through: Option<u64>,
     /// Rows that were handed to `write`.
     pub(super) written: u64,
+    /// Rows that were set aside before they came here.
+    pub(super) aside: Option<SetAside>,
 }
 
 impl MysqlWriter {
@@ -72,6 +75,7 @@ impl MysqlWriter {
             retracted: Vec::new(),
             accepted_through: None,
             written: 0,
+            aside: None,
         })
     }
 
@@ -164,6 +168,10 @@ impl Writer for MysqlWriter {
         self.written += batch.rows.num_rows() as u64;
         failpoint("staging");
         Ok(Receipt { accepted_through: Some(seq), outcomes, ..Receipt::default() })
+    }
+
+    fn set_aside(&mut self, rows: u64, read: u64) {
+        self.aside = Some(SetAside { rows, read });
     }
 
     async fn retract(&mut self, rows: &[RowId]) -> Result<()> {

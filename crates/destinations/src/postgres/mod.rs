@@ -24,6 +24,7 @@ mod types;
 mod widen;
 mod writer;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -57,6 +58,12 @@ impl Connector for Postgres {
 
     fn lint(&self, config: &Config) -> Vec<String> {
         config.problems()
+    }
+
+    fn local_paths(&self, config: &Config) -> Vec<PathBuf> {
+        let Ok(server) = config.server(Path::new("")) else { return Vec::new() };
+        let socket = server.is_local().then(|| PathBuf::from(&server.host));
+        server.sslrootcert.into_iter().chain(socket).collect()
     }
 
     fn connect(&self, config: Config, context: &ConnectContext) -> Result<Arc<dyn Destination>> {

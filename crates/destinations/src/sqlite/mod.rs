@@ -52,6 +52,10 @@ impl Connector for Sqlite {
         config.lint()
     }
 
+    fn local_paths(&self, config: &Config) -> Vec<PathBuf> {
+        vec![config.path.clone()]
+    }
+
     fn connect(&self, config: Config, context: &ConnectContext) -> Result<Arc<dyn Destination>> {
         let path = context.folder.join(config.path);
         let path: PathBuf = std::path::absolute(&path).unwrap_or(path);

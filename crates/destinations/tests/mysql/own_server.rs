@@ -43,8 +43,9 @@ impl OwnServer {
             .stderr(Stdio::null())
             .status();
         assert!(made.is_ok_and(|status| status.success()), "mariadb-install-db failed");
-        let first = "CREATE USER tapline@'127.0.0.1' IDENTIFIED BY 'own'; GRANT ALL ON *.* TO tapline@'127.0.0.1';\n\
-                     CREATE USER tapline@localhost IDENTIFIED BY 'own'; GRANT ALL ON *.* TO tapline@localhost;\n\
+        // The server reads one statement per line.
+        let first = "CREATE USER tapline@'127.0.0.1' IDENTIFIED BY 'own';\n\
+                     GRANT ALL ON *.* TO tapline@'127.0.0.1';\n\
                      CREATE DATABASE IF NOT EXISTS own;\n";
         std::fs::write(server.folder.path().join("first.sql"), first).unwrap();
         server.run(true);
@@ -65,8 +66,11 @@ impl OwnServer {
     pub fn run(&mut self, first: bool) {
         let mut command = self.command(&self.program);
         command
-            .args(["--no-defaults", "--bind-address=127.0.0.1", "--innodb-use-native-aio=0", "--skip-log-error"])
+            .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"])
+            .args(["--innodb-use-native-aio=0", "--skip-log-error"])
             .arg(format!("--datadir={}", self.file("data")))
+            // A server that starts removes what it finds of temporary tables, those of other servers among them.
+            .arg(format!("--tmpdir={}", self.folder.path().display()))
             .arg(format!("--socket={}", self.file("socket")))
             .arg(format!("--pid-file={}", self.file("pid")))
             .arg(format!("--port={}", self.port))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit, i256};
+use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use parquet::basic::{ConvertedType, Encoding, LogicalType, TimeUnit as ParquetUnit, Type as Physical};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
@@ -132,20 +133,24 @@ pub(crate) struct Footer {
 /// The rows that a table about footers has.
 pub(crate) fn table(footers: Footers, files: &[Footer]) -> Result<RecordBatch> {
     let schema = footers.schema();
-    let decode = || {
-        let mut decoder = ReaderBuilder::new(Arc::clone(&schema)).with_batch_size(usize::MAX >> 1).build_decoder()?;
-        match footers {
-            Footers::Chunks => decoder.serialize(&files.iter().flat_map(chunks).collect::<Vec<_>>())?,
-            Footers::Schema => decoder.serialize(&files.iter().flat_map(nodes).collect::<Vec<_>>())?,
-            Footers::File => decoder.serialize(&files.iter().map(file).collect::<Vec<_>>())?,
-            Footers::KeyValues => decoder.serialize(&files.iter().flat_map(key_values).collect::<Vec<_>>())?,
-        }
-        decoder.flush()
+    let decode = || match footers {
+        Footers::Chunks => batch(&schema, files.iter().flat_map(chunks).collect()),
+        Footers::Schema => batch(&schema, files.iter().flat_map(nodes).collect()),
+        Footers::File => batch(&schema, files.iter().map(file).collect()),
+        Footers::KeyValues => batch(&schema, files.iter().flat_map(key_values).collect()),
     };
     match decode() {
-        Ok(batch) => Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(schema))),
+        Ok(batch) => Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&schema)))),
         Err(error) => Err(Error::internal("the footers of Parquet files do not make a table").because(error)),
     }
+}
+
+/// The rows as one batch; none when there are no rows.
+fn batch<Row: Serialize>(schema: &SchemaRef, rows: Vec<Row>) -> Result<Option<RecordBatch>, ArrowError> {
+    // The decoder reserves memory for a whole batch, and stops at its end.
+    let mut decoder = ReaderBuilder::new(Arc::clone(schema)).with_batch_size(rows.len().max(1)).build_decoder()?;
+    decoder.serialize(&rows)?;
+    decoder.flush()
 }
 
 #[derive(Serialize)]

@@ -112,16 +112,19 @@ async fn turned(
 ) -> Result<(), Error> {
     loop {
         let before = app.store.alert_condition(&definition.id, sync).await?;
-        let was = before.as_ref().and_then(|before| Event::of(&before.condition));
+        // What is wrong may have become something that the alert does not tell: who was told still waits for the end.
+        let told = before.as_ref().is_some_and(|before| before.told);
         let (condition, event) = match outcome {
-            Outcome::Healthy => (HEALTHY, was.filter(|was| rule.when.contains(was)).map(|_| Event::Recovered)),
+            Outcome::Healthy => (HEALTHY, told.then_some(Event::Recovered)),
             Outcome::Wrong(event) => (event.word(), Some(event)),
         };
         let present = before.as_ref().map_or(HEALTHY, |before| before.condition.as_str());
         if present == condition {
             return Ok(());
         }
-        let delivery = event.filter(|event| rule.when.contains(event)).map(|event| {
+        let event = event.filter(|event| rule.when.contains(event));
+        let told = outcome != Outcome::Healthy && (told || event.is_some());
+        let delivery = event.map(|event| {
             let message = Message {
                 alert: definition.name.clone(),
                 event,
@@ -138,7 +141,7 @@ async fn turned(
                 next_at: Utc::now(),
             }
         });
-        let condition = AlertCondition { condition: condition.to_owned(), since };
+        let condition = AlertCondition { condition: condition.to_owned(), since, told };
         let noted =
             app.store.put_alert_condition(&definition.id, sync, before.as_ref(), &condition, delivery.as_ref()).await?;
         if noted {

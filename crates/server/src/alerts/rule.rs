@@ -12,7 +12,7 @@ use tapline_core::server_state::{Definition, Secrets};
 use tapline_core::{RunReport, RunStatus, Secret, codes};
 use utoipa::ToSchema;
 
-use crate::masking::{Shape, has_mask};
+use crate::masking::{Shape, first_mask, pointer_to};
 use crate::problem::{Fault, Problem, Result};
 
 /// What may become of a sync.
@@ -41,13 +41,6 @@ impl Event {
             Self::Late => "late",
             Self::Recovered => "recovered",
         }
-    }
-
-    /// What [`word`](Self::word) spells.
-    pub(super) fn of(word: &str) -> Option<Self> {
-        [Self::Failed, Self::Partial, Self::Stopped, Self::Late, Self::Recovered]
-            .into_iter()
-            .find(|event| event.word() == word)
     }
 }
 
@@ -139,11 +132,11 @@ impl Rule {
     pub fn of(settings: &Value) -> Result<Self> {
         let invalid =
             |pointer: &str, detail: String| Problem::invalid(vec![Fault::new(pointer, codes::CONF_005, detail)]);
-        if has_mask(settings) {
-            return Err(invalid("/channel", "a secret is left out, and none is kept for it".to_owned()));
+        if let Some(mask) = first_mask(settings) {
+            return Err(invalid(&mask, "a secret is left out, and none is kept for it".to_owned()));
         }
         let rule: Self = serde_json::from_value(settings.clone()).map_err(|error| invalid("", error.to_string()))?;
-        if rule.when.is_empty() {
+        if rule.when.iter().all(|event| *event == Event::Recovered) {
             return Err(invalid("/when", "an alert tells at least one of failed, partial, stopped, late".to_owned()));
         }
         if rule.syncs.is_empty() {
@@ -199,10 +192,8 @@ pub(crate) fn shape() -> &'static Shape {
 pub(crate) fn split(settings: &Value) -> (Value, Secrets) {
     let mut secrets = Secrets::new();
     let bare = shape().replace(settings, &mut |path, value| {
-        let pointer: String =
-            path.iter().map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect();
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        secrets.insert(pointer, text.into());
+        secrets.insert(pointer_to(path), text.into());
         Value::Null
     });
     (bare, secrets)
@@ -246,6 +237,7 @@ mod tests {
         assert!(Rule::of(&webhook()).is_ok());
         for (pointer, value) in [
             ("/when", json!([])),
+            ("/when", json!(["recovered"])),
             ("/when", json!(["sunny"])),
             ("/syncs", json!([])),
             ("/channel/url", json!("ftp://hooks.example.com")),

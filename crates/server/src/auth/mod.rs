@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 pub use credential::Minted;
 pub(crate) use password::{checked, hashed, verified};
 pub(crate) use setup::claim;
-pub use setup::first_start;
+pub use setup::{first_start, first_user};
 pub(crate) use sign_in::{begin, cookie, expired_cookie};
 pub(crate) use throttle::Throttle;
 

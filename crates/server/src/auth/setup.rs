@@ -3,10 +3,16 @@
 //! Called by `serve`, and by that route.
 
 use parking_lot::Mutex;
+use tapline_core::Secret;
+use tapline_core::server_state::Role;
 
 use super::credential::{equal, random};
 use crate::app::App;
 use crate::problem::Result;
+use crate::routes::users::new_user;
+
+/// The characters of a password that nobody has chosen, of six bits each.
+const PASSWORD_LENGTH: usize = 20;
 
 /// The code of this start; none once it was used.
 #[derive(Debug, Default)]
@@ -23,6 +29,18 @@ pub async fn first_start(app: &App) -> Result<Option<String>> {
     let code = random();
     *app.auth.setup.0.lock() = Some(code.clone());
     Ok(Some(code))
+}
+
+/// Makes the first user, an admin with a password of the server's own choice, for programs that show the server to
+/// somebody new.
+///
+/// # Errors
+/// That there is a user already, and what the store says.
+pub async fn first_user(app: &App, email: &str, name: &str) -> Result<String> {
+    let password: String = random().chars().filter(char::is_ascii_alphanumeric).take(PASSWORD_LENGTH).collect();
+    let user = new_user(app, email.to_owned(), name.to_owned(), Role::Admin, Secret::from(password.as_str())).await?;
+    app.store.create_user(&user, true).await?;
+    Ok(password)
 }
 
 /// Whether `code` is the code of this start.

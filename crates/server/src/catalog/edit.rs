@@ -9,8 +9,8 @@ use tapline_core::server_state::{Change, Definition, NewDefinition, Noun};
 use tapline_core::yaml::{ConfigErrors, Node};
 
 use super::project::Candidate;
-use super::{Catalog, Entry, refuse_variables};
-use crate::masking::has_mask;
+use super::{Catalog, Entry, Reach, refuse_variables};
+use crate::masking::first_mask;
 use crate::problem::{Fault, Problem, Result};
 
 /// Where settings stand in a request.
@@ -30,6 +30,8 @@ pub struct Edit {
     pub draft: bool,
     /// The revision that the change was made in; whatever is there is overwritten without it.
     pub revision: Option<u64>,
+    /// Which files of the machine it may name.
+    pub reach: Reach,
 }
 
 impl Catalog {
@@ -147,13 +149,23 @@ impl Catalog {
         if !settings.is_object() {
             return Err(fault("expected the settings as an object"));
         }
-        let mut settings = match (self.shape(noun, settings), before) {
-            (Some(shape), Some(before)) => shape.restore(settings, &self.full(before)),
-            (Some(shape), None) => shape.restore(settings, &json!({})),
-            (None, _) => settings.clone(),
+        let sent = settings;
+        let mut settings = match (self.shape(noun, sent), before) {
+            (Some(shape), Some(before)) => shape.restore(sent, &self.full(before)),
+            (Some(shape), None) => shape.restore(sent, &json!({})),
+            (None, _) => sent.clone(),
         };
-        if has_mask(&settings) {
-            return Err(fault("a secret is masked, but there is none to keep"));
+        if let Some(mask) = first_mask(&settings) {
+            let detail = "a secret is left out or masked, but there is none to keep";
+            let fault = Fault::new(format!("{POINTER}{mask}"), codes::CONF_002, detail);
+            return Err(Problem::invalid(vec![
+                fault.hint("give the secret itself; `tapline apply` fills in ${VARIABLES}"),
+            ]));
+        }
+        if let Some(secret) = before.and_then(|before| self.carried_off(before, sent, &settings)) {
+            let detail = "a secret is kept for the server that it was given for, and this is another one";
+            let fault = Fault::new(format!("{POINTER}{secret}"), codes::CONF_002, detail);
+            return Err(Problem::invalid(vec![fault.hint("give the secret again")]));
         }
         if noun == Noun::Source {
             add_external_id(&mut settings);
@@ -187,7 +199,7 @@ impl Catalog {
             name,
             settings: Some(settings),
         }));
-        self.validate(&candidates, POINTER).await.map(drop)
+        self.validate(&candidates, POINTER, edit.reach).await.map(drop)
     }
 
     fn record(&self, noun: Noun, edit: &Edit, settings: &Value) -> NewDefinition {

@@ -5,6 +5,7 @@
 mod edit;
 mod entry;
 mod project;
+mod reach;
 mod transfer;
 mod yaml;
 
@@ -21,10 +22,11 @@ use tapline_storage::S3SourceConfig;
 pub use edit::Edit;
 pub use entry::{Entry, Origin};
 pub use project::{Assembled, Candidate};
+pub use reach::{Reach, is_of_state};
 pub use tapline_core::server_state::Noun;
 pub use transfer::{Applied, Apply};
 
-use crate::masking::Shape;
+use crate::masking::{Shape, pointer_to};
 use crate::parts::Parts;
 use crate::problem::{Problem, Result};
 
@@ -96,10 +98,8 @@ impl Catalog {
         let mut secrets = tapline_core::server_state::Secrets::new();
         let Some(shape) = self.shape(noun, settings) else { return (settings.clone(), secrets) };
         let bare = shape.replace(settings, &mut |path, value| {
-            let pointer: String =
-                path.iter().map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect();
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            secrets.insert(pointer, text.into());
+            secrets.insert(pointer_to(path), text.into());
             Value::Null
         });
         (bare, secrets)

@@ -8,7 +8,7 @@ use tapline_core::config::{self, Project};
 use tapline_core::server_state::Noun;
 use tapline_core::yaml::{ConfigError, ConfigErrors, Key, Node, Span, Value as Tree};
 
-use super::{Catalog, NOUNS, refuse_variables};
+use super::{Catalog, NOUNS, Reach, refuse_variables};
 use crate::parts::Finding;
 use crate::problem::{Fault, Problem, Result};
 
@@ -98,27 +98,31 @@ impl Catalog {
     ///
     /// # Errors
     /// The faults.
-    pub async fn validate(&self, candidates: &[Candidate<'_>], pointer: &str) -> Result<Assembled> {
-        let Some(Candidate { noun, name, settings: Some(settings), .. }) = candidates.first().copied() else {
+    pub async fn validate(&self, candidates: &[Candidate<'_>], pointer: &str, reach: Reach) -> Result<Assembled> {
+        let Some(Candidate { noun, name, settings: Some(settings), before: old }) = candidates.first().copied() else {
             return self.assemble(candidates).await;
         };
         if self.guarded {
             crate::addresses::check(settings, pointer).await.map_err(|fault| Problem::invalid(vec![fault]))?;
         }
         let own = place(noun, name);
-        let before = self.assemble(&[]).await?.errors;
+        let before = self.assemble(&[]).await?;
         let assembled = self.assemble(candidates).await?;
         let mut faults: Vec<Fault> = Vec::new();
         for error in &assembled.errors.0 {
             match error.file.strip_prefix(own.as_str()) {
                 Some(rest) => faults.push(fault(error, format!("{pointer}{rest}"))),
-                None if before.0.contains(error) => {}
+                None if before.errors.0.contains(error) => {}
                 None => {
                     let elsewhere = error.file.split('#').next().unwrap_or_default();
                     let message = format!("{elsewhere}: {}", error.message);
                     faults.push(fault(&ConfigError { message, ..error.clone() }, pointer.to_owned()));
                 }
             }
+        }
+        if noun == Noun::Destination {
+            let known = self.local_paths(&before.project, old.unwrap_or(name));
+            faults.extend(self.out_of_reach(&assembled.project, name, &known, pointer, reach));
         }
         if faults.is_empty() {
             let sql = settings.get("sql").and_then(Value::as_str).unwrap_or_default();

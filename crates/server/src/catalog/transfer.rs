@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 
 use super::edit::{is_free, no_name};
 use super::project::{Candidate, fault, of_finding, place};
-use super::{Catalog, NOUNS, yaml};
+use super::{Catalog, NOUNS, Reach, yaml};
+use crate::masking::pointer_to;
 use crate::problem::{Fault, Problem, Result};
 
 /// How a project file is applied.
@@ -169,7 +170,7 @@ impl Catalog {
                     continue;
                 }
                 let settings = self
-                    .filled(noun, node, lookup, &pointer)
+                    .filled(noun, node, lookup, &pointer, before.as_ref())
                     .and_then(|settings| self.settled(noun, before.as_ref(), &settings));
                 match settings {
                     Ok(settings) => wanted.push((noun, name, settings, before)),
@@ -180,29 +181,47 @@ impl Catalog {
         if faults.is_empty() { Ok(wanted) } else { Err(Problem::invalid(faults)) }
     }
 
-    /// Settings with their variables filled in. A variable that stands for a secret and is not there keeps the secret.
-    fn filled(&self, noun: Noun, node: &Node, lookup: Option<&(dyn Lookup + Sync)>, pointer: &str) -> Result<Value> {
+    /// Settings with their variables filled in. A variable that stands for a secret and is not there keeps the secret,
+    /// where there is one to keep.
+    fn filled(
+        &self,
+        noun: Noun,
+        node: &Node,
+        lookup: Option<&(dyn Lookup + Sync)>,
+        pointer: &str,
+        before: Option<&Definition>,
+    ) -> Result<Value> {
         let settings = node.to_json();
-        let expanded = |value: &Value| {
-            let mut node = Node::from_json(value, pointer);
+        let expanded = |value: &Value, place: &str| {
+            let mut node = Node::from_json(value, place);
             match lookup {
                 Some(lookup) => node.expand(Variables::Expand(lookup)).map(|()| escaped(node.to_json())),
                 None => Ok(value.clone()),
             }
         };
+        let mut missing = ConfigErrors::default();
         let kept = match self.shape(noun, &settings) {
             None => settings,
-            Some(shape) => shape.replace(&settings, &mut |_, secret| {
+            Some(shape) => shape.replace(&settings, &mut |path, secret| {
                 let is_variable = secret.as_str().is_some_and(|text| text.starts_with("${") && text.ends_with('}'));
+                let mask = json!({ "secret": true });
                 match (is_variable, lookup) {
                     (false, _) => secret.clone(),
-                    (true, None) => json!({ "secret": true }),
-                    (true, Some(_)) => expanded(secret).unwrap_or_else(|_| json!({ "secret": true })),
+                    (true, None) => mask,
+                    (true, Some(_)) => {
+                        expanded(secret, &format!("{pointer}{}", pointer_to(path))).unwrap_or_else(|errors| {
+                            if before.is_none_or(|before| !before.secrets.contains_key(&pointer_to(path))) {
+                                missing.0.extend(errors.0);
+                            }
+                            mask
+                        })
+                    }
                 }
             }),
         };
+        missing.into_result(())?;
         // Secrets that were just filled in hold no variables any more.
-        expanded(&kept).map_err(|errors: ConfigErrors| errors.into())
+        Ok(expanded(&kept, pointer)?)
     }
 
     /// Looks for everything that is wrong with definitions that are to be written together.
@@ -224,6 +243,9 @@ impl Catalog {
                 && let Err(fault) = crate::addresses::check(settings, &below).await
             {
                 faults.push(fault);
+            }
+            if noun == Noun::Destination {
+                faults.extend(self.out_of_reach(&assembled.project, name, &[], &below, Reach::Machine));
             }
             if faults.is_empty() {
                 let sql = settings.get("sql").and_then(Value::as_str).unwrap_or_default();

@@ -41,8 +41,7 @@ struct Alert {
 
 /// What an alert says.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AlertSettings {
+struct AlertSettings {
     /// What is told.
     when: Vec<Event>,
     /// The share of rejected rows and lines, 0 to 1, up to which a run counts as well.
@@ -59,26 +58,42 @@ pub(super) struct AlertSettings {
 
 /// An alert to be made.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct NewAlert {
     /// Its name.
     name: String,
-    /// What it says.
-    #[serde(flatten)]
-    #[schema(inline)]
-    settings: AlertSettings,
+    /// What is told.
+    when: Vec<Event>,
+    /// The share of rejected rows and lines, 0 to 1, up to which a run counts as well.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1)]
+    partial_ratio: f64,
+    /// The syncs that are watched, or `*` for all.
+    syncs: Vec<String>,
+    /// Who is told, as an alert shows it.
+    #[schema(value_type = Object)]
+    channel: Map<String, Value>,
 }
 
 /// An alert to be changed. A secret that is left out is kept.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct ChangedAlert {
     /// Its name from now on; left out, it keeps its name.
     name: Option<String>,
     /// The revision that the change was made on; left out, the change is made on whatever is there.
     revision: Option<u64>,
-    /// What it says.
-    #[serde(flatten)]
-    #[schema(inline)]
-    settings: AlertSettings,
+    /// What is told.
+    when: Vec<Event>,
+    /// The share of rejected rows and lines, 0 to 1, up to which a run counts as well.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1)]
+    partial_ratio: f64,
+    /// The syncs that are watched, or `*` for all.
+    syncs: Vec<String>,
+    /// Who is told, as an alert shows it.
+    #[schema(value_type = Object)]
+    channel: Map<String, Value>,
 }
 
 /// How a test of an alert went.
@@ -136,7 +151,8 @@ async fn list(State(app): State<App>, _: Viewer, Query(query): Query<PageQuery>)
     security(("token" = ["admin"]), ("session" = ["admin"])),
     responses((status = 201, description = "The alert that was made", body = Alert)))]
 async fn create(State(app): State<App>, Admin(caller): Admin, Json(body): Json<NewAlert>) -> Result<Response> {
-    let new = checked(&app, body.name, &json!(body.settings)).await?;
+    let NewAlert { name, when, partial_ratio, syncs, channel } = body;
+    let new = checked(&app, name, &json!(AlertSettings { when, partial_ratio, syncs, channel })).await?;
     let name = new.name.clone();
     let alert = changed(&app, Change::Create(new), &caller.name).await?;
     audit::record(&app, &caller, "alerts.create", Some(&name), json!({})).await?;
@@ -163,11 +179,13 @@ async fn update(
     Json(body): Json<ChangedAlert>,
 ) -> Result<axum::Json<Alert>> {
     let before = found(&app, &name).await?;
-    let settings = rule::shape().restore(&json!(body.settings), &rule::full(&before));
-    let to = checked(&app, body.name.unwrap_or_else(|| name.clone()), &settings).await?;
+    let ChangedAlert { name: new_name, revision, when, partial_ratio, syncs, channel } = body;
+    let settings = json!(AlertSettings { when, partial_ratio, syncs, channel });
+    let settings = rule::shape().restore(&settings, &rule::full(&before));
+    let to = checked(&app, new_name.unwrap_or_else(|| name.clone()), &settings).await?;
     let details = json!({ "name": to.name });
     // The secrets that were kept are those of this revision.
-    let revision = Some(body.revision.unwrap_or(before.revision));
+    let revision = Some(revision.unwrap_or(before.revision));
     let alert = changed(&app, Change::Update { name: name.clone(), revision, to }, &caller.name).await?;
     audit::record(&app, &caller, "alerts.update", Some(&name), details).await?;
     Ok(axum::Json(alert))

@@ -7,13 +7,13 @@ use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tapline_core::config::Project;
-use tapline_core::server_state::Noun;
+use tapline_core::server_state::{Noun, Role};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::audit;
 use crate::auth::Caller;
-use crate::catalog::{Candidate, Edit, Entry};
+use crate::catalog::{Candidate, Edit, Entry, Reach};
 use crate::problem::{Problem, Result};
 
 /// A name for settings that are only tried.
@@ -63,7 +63,8 @@ pub struct TriedSettings {
 
 /// Makes a definition.
 pub async fn create(app: &App, caller: &Caller, noun: Noun, body: NewDefinition) -> Result<Entry> {
-    let edit = Edit { name: body.name, settings: body.settings, draft: body.draft, revision: None };
+    let edit =
+        Edit { name: body.name, settings: body.settings, draft: body.draft, revision: None, reach: reach(caller) };
     let entry = app.catalog.create(noun, edit, &caller.name).await?;
     audit::record(app, caller, &action(noun, "create"), Some(&entry.name), json!({ "draft": entry.draft })).await?;
     app.runner.wake();
@@ -85,7 +86,7 @@ pub async fn update(
             .hint("send the `revision` that the definition had when it was read"));
     }
     let to = body.name.unwrap_or_else(|| name.to_owned());
-    let edit = Edit { name: to, settings: body.settings, draft: body.draft, revision };
+    let edit = Edit { name: to, settings: body.settings, draft: body.draft, revision, reach: reach(caller) };
     let entry = app.catalog.update(noun, name, edit, &caller.name).await?;
     let details = json!({ "revision": entry.revision, "draft": entry.draft, "name": entry.name });
     audit::record(app, caller, &action(noun, "update"), Some(name), details).await?;
@@ -99,6 +100,11 @@ pub async fn delete(app: &App, caller: &Caller, noun: Noun, name: &str) -> Resul
     audit::record(app, caller, &action(noun, "delete"), Some(name), json!({})).await?;
     app.runner.wake();
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which files of the machine somebody may name in settings.
+pub fn reach(caller: &Caller) -> Reach {
+    if caller.role == Role::Admin { Reach::Machine } else { Reach::Folder }
 }
 
 fn action(noun: Noun, verb: &str) -> String {
@@ -148,10 +154,10 @@ pub async fn usable(app: &App, noun: Noun, name: &str) -> Result<Project> {
 ///
 /// # Errors
 /// What is wrong with the settings.
-pub async fn trial(app: &App, noun: Noun, body: &TriedSettings) -> Result<(Project, String)> {
+pub async fn trial(app: &App, noun: Noun, body: &TriedSettings, reach: Reach) -> Result<(Project, String)> {
     let name = body.name.clone().unwrap_or_else(|| UNSAVED.to_owned());
     let settings = app.catalog.tried(noun, body.name.as_deref(), &body.settings).await?;
     let candidate = Candidate { noun, before: Some(&name), name: &name, settings: Some(&settings) };
-    let assembled = app.catalog.validate(&[candidate], "/settings").await?;
+    let assembled = app.catalog.validate(&[candidate], "/settings", reach).await?;
     Ok((assembled.project, name))
 }

@@ -14,7 +14,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::definitions::{self, ChangedDefinition, NewDefinition, TriedSettings, created, tagged, trial, usable};
+use super::definitions::{
+    self, ChangedDefinition, NewDefinition, TriedSettings, created, reach, tagged, trial, usable,
+};
 use crate::app::App;
 use crate::auth::{Editor, Viewer};
 use crate::catalog::Entry;
@@ -135,11 +137,11 @@ async fn check_saved(
         content((CheckDocument = "application/json"), (String = "text/event-stream")))))]
 async fn check_unsaved(
     State(app): State<App>,
-    _: Editor,
+    Editor(caller): Editor,
     headers: HeaderMap,
     Json(body): Json<TriedSettings>,
 ) -> Result<Response> {
-    let (project, name) = trial(&app, Noun::Destination, &body).await?;
+    let (project, name) = trial(&app, Noun::Destination, &body, reach(&caller)).await?;
     let destination = app.catalog.parts.destination(&project, &name)?;
     Ok(check::respond(&headers, name, "destination", async move { destination.check().await }, None).await)
 }

@@ -23,7 +23,7 @@ mod syncs;
 mod tokens;
 mod transfer;
 pub(crate) mod ui;
-mod users;
+pub(crate) mod users;
 
 use std::sync::OnceLock;
 

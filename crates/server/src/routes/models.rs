@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::definitions::{self, ChangedDefinition, NewDefinition, TriedSettings, created, tagged, trial, usable};
 use crate::app::App;
 use crate::auth::{Editor, Viewer};
-use crate::catalog::Entry;
+use crate::catalog::{Entry, Reach};
 use crate::extract::{Json, OptionalJson, PageQuery, Path, Query, bounded};
 use crate::interactive::{self, MOST_ROWS, TIME_LIMIT, within};
 use crate::page::Page;
@@ -219,7 +219,7 @@ async fn unsaved(
     app: &App,
     settings: Value,
 ) -> Result<(std::sync::Arc<tapline_storage::S3Source>, tapline_core::config::ModelConfig)> {
-    let (project, name) = trial(app, Noun::Model, &TriedSettings { settings, name: None }).await?;
+    let (project, name) = trial(app, Noun::Model, &TriedSettings { settings, name: None }, Reach::Folder).await?;
     let model = project.models.get(&name).ok_or_else(|| Problem::not_found("model", &name))?;
     app.catalog.guard(Noun::Source, &model.source).await?;
     Ok((app.catalog.parts.source(&project, &model.source, "tapline-preview")?, model.clone()))

@@ -22,7 +22,7 @@ use super::definitions::{self, ChangedDefinition, NewDefinition, TriedSettings, 
 use crate::apart::apart;
 use crate::app::App;
 use crate::auth::{Editor, Viewer};
-use crate::catalog::Entry;
+use crate::catalog::{Entry, Reach};
 use crate::check::{self, CheckDocument};
 use crate::extract::{Json, PageQuery, Path, Query, bounded};
 use crate::interactive::{self, MOST_ROWS, within};
@@ -160,7 +160,7 @@ async fn check_unsaved(
     headers: HeaderMap,
     Json(body): Json<TriedSettings>,
 ) -> Result<Response> {
-    let (project, name) = trial(&app, Noun::Source, &body).await?;
+    let (project, name) = trial(&app, Noun::Source, &body, Reach::Folder).await?;
     let source = app.catalog.parts.source(&project, &name, "tapline-check")?;
     Ok(check::respond(&headers, name, "source", async move { source.check().await }, None).await)
 }
@@ -274,7 +274,7 @@ async fn policy_unsaved(
     Query(query): Query<PrincipalQuery>,
     Json(body): Json<TriedSettings>,
 ) -> Result<axum::Json<Policies>> {
-    let (project, name) = trial(&app, Noun::Source, &body).await?;
+    let (project, name) = trial(&app, Noun::Source, &body, Reach::Folder).await?;
     policies(&app, &project, &name, query.principal).await
 }
 

@@ -28,7 +28,7 @@ use crate::apart::{apart, to_its_end};
 use crate::app::App;
 use crate::audit;
 use crate::auth::{Admin, Caller, Editor, Viewer};
-use crate::catalog::Entry;
+use crate::catalog::{Entry, Reach};
 use crate::extract::{Json, OptionalJson, PageQuery, Path, Query, bounded};
 use crate::interactive::{TIME_LIMIT, within};
 use crate::metrics::word;
@@ -289,7 +289,8 @@ struct UnsavedSync {
 }
 
 async fn unsaved_job(app: &App, body: UnsavedSync) -> Result<SyncJob> {
-    let (project, name) = trial(app, Noun::Sync, &TriedSettings { settings: body.settings, name: body.name }).await?;
+    let tried = TriedSettings { settings: body.settings, name: body.name };
+    let (project, name) = trial(app, Noun::Sync, &tried, Reach::Folder).await?;
     let job = app.catalog.parts.job(&project, &name, &app.state)?;
     app.catalog.guard(Noun::Source, &job.model.source).await?;
     app.catalog.guard(Noun::Destination, &job.sync.destination).await?;

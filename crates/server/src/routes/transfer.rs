@@ -22,7 +22,7 @@ use crate::problem::Result;
 /// Show the definitions of the state as a project file
 #[utoipa::path(get, path = "/export", tag = "transfer",
     security(("token" = ["admin"]), ("session" = ["admin"])),
-    responses((status = 200, description = "A project file; secrets are variables", content_type = "application/yaml", body = String)))]
+    responses((status = 200, description = "A project file; secrets are variables", content_type = "application/yaml", body = Object)))]
 async fn export(State(app): State<App>, Admin(caller): Admin) -> Result<Response> {
     let text = app.catalog.export().await?;
     audit::record(&app, &caller, "export", None, json!({})).await?;

@@ -114,7 +114,7 @@ struct ChangedUser {
 ///
 /// # Errors
 /// An e-mail address, name or password that cannot be one.
-pub(super) async fn new_user(app: &App, email: String, name: String, role: Role, password: Secret) -> Result<User> {
+pub(crate) async fn new_user(app: &App, email: String, name: String, role: Role, password: Secret) -> Result<User> {
     let email = email.trim().to_lowercase();
     let is_address = email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
     if !is_address || email.len() > 254 || email.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {

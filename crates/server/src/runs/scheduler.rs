@@ -94,15 +94,14 @@ async fn restore(app: &App) -> Result<()> {
     let runner = &app.runner;
     let saved = app.store.schedules().await?;
     let plans = plans(app).await?;
-    let now = Utc::now();
     let mut known = runner.plans.lock();
     let mut scheduler = runner.scheduler.lock();
     for (sync, plan) in plans {
-        match saved.get(&sync) {
-            Some(state) => scheduler.restore(&sync, plan.clone(), *state),
-            None => scheduler.put(&sync, plan.clone(), now),
+        // Those that are new come in with the first turn.
+        if let Some(state) = saved.get(&sync) {
+            scheduler.restore(&sync, plan.clone(), *state);
+            known.insert(sync, plan);
         }
-        known.insert(sync, plan);
     }
     Ok(())
 }
@@ -112,18 +111,24 @@ async fn turn(app: &App) -> Result<()> {
     let runner = &app.runner;
     let plans = plans(app).await?;
     let now = Utc::now();
+    let mut changed = Vec::new();
     {
         let mut known = runner.plans.lock();
         let mut scheduler = runner.scheduler.lock();
         for (sync, plan) in &plans {
             if known.get(sync) != Some(plan) {
                 scheduler.put(sync, plan.clone(), now);
+                changed.push(sync.clone());
             }
         }
         for sync in known.keys().filter(|sync| !plans.contains_key(*sync)) {
             scheduler.remove(sync);
         }
         *known = plans;
+    }
+    for sync in &changed {
+        // A tick that comes before the first run is made up for, although the server ends in between.
+        runner.save(sync).await?;
     }
     take_in(app).await?;
     let starts = runner.scheduler.lock().decide(Utc::now());

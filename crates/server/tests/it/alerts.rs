@@ -98,6 +98,34 @@ async fn somebody_is_told_once_per_change() {
     assert_eq!(inbox.messages.lock()[0].0["authorization"], "Bearer hunter2");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_told_hears_of_the_end_whatever_lay_between() {
+    let app = TestApp::with_sync().await;
+    let inbox = Inbox::default();
+    let mut alert = webhook(&inbox.listen().await);
+    alert["when"] = json!(["failed", "recovered"]);
+    app.post("/api/v1/alerts", alert).await.is(201);
+    start(&app).await;
+    let (good, bad) = ("id,name\n1,Ada\n", "id,name\n1,Ada\n2,Grace,Hopper\n");
+    for (file, status) in
+        [(Some(bad), "partial"), (Some(good), "succeeded"), (None, "failed"), (Some(bad), "partial"), (None, "failed")]
+    {
+        match file {
+            Some(text) => _ = app.endpoint.put("lake", "people.csv", text).unwrap(),
+            None => _ = app.endpoint.delete("lake", "people.csv").unwrap(),
+        }
+        assert_eq!(app.run("people", json!({})).await["status"], status);
+    }
+    for (text, status) in [(bad, "partial"), ("id,name\n1,Grace\n", "succeeded")] {
+        app.endpoint.put("lake", "people.csv", text).unwrap();
+        assert_eq!(app.run("people", json!({})).await["status"], status);
+    }
+    let told = inbox.wait_for(3).await;
+    let events: Vec<&Value> = told.iter().map(|message| &message["event"]).collect();
+    // Rows rejected are not what this alert tells, so that they neither begin nor end anything.
+    assert_eq!(events, ["failed", "failed", "recovered"]);
+}
+
 #[tokio::test]
 async fn a_test_says_whether_the_message_was_taken() {
     let app = TestApp::new().await;

@@ -169,6 +169,16 @@ impl TestApp {
         Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
     }
 
+    /// Applies a project file, as an admin.
+    pub async fn apply(&self, query: &str, text: &str) -> Answer {
+        let request = Request::post(format!("/api/v1/apply{query}"))
+            .header(header::AUTHORIZATION, format!("Bearer {ADMIN}"))
+            .header(header::CONTENT_TYPE, "application/yaml")
+            .body(Body::from(text.to_owned()))
+            .unwrap();
+        self.request(request).await
+    }
+
     /// Runs a sync and waits for its end.
     pub async fn run(&self, sync: &str, options: Value) -> Value {
         let run = self.post(&format!("/api/v1/syncs/{sync}/runs"), options).await.is(202);

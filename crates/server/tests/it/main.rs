@@ -13,6 +13,7 @@ mod document;
 mod erase;
 mod models;
 mod protection;
+mod reach;
 mod schedules;
 mod secrets;
 mod sources;

@@ -33,6 +33,19 @@ async fn ticks_start_runs_until_the_sync_is_paused() {
 }
 
 #[tokio::test]
+async fn a_schedule_is_kept_before_its_first_run() {
+    let app = TestApp::with_sync().await;
+    app.schedule();
+    let started = Instant::now();
+    // A server that is started later makes up for the ticks since then.
+    while !app.app.runner.schedules().await.unwrap().contains_key("people") {
+        assert!(started.elapsed() < Duration::from_secs(60), "the schedule is not kept");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(app.get("/api/v1/syncs/people").await.is(200)["last_run"], json!(null));
+}
+
+#[tokio::test]
 async fn a_schedule_can_be_looked_at_before_it_is_saved() {
     let app = TestApp::new().await;
     let preview = async |schedule| app.post("/api/v1/schedules/preview", json!({ "schedule": schedule })).await;

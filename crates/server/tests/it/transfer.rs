@@ -1,34 +1,23 @@
 //! Export and apply.
 
-use axum::body::Body;
-use http::{Request, header};
 use serde_json::{Value, json};
 
-use crate::app::{ADMIN, TestApp};
-
-async fn apply(app: &TestApp, query: &str, text: &str) -> crate::app::Answer {
-    let request = Request::post(format!("/api/v1/apply{query}"))
-        .header(header::AUTHORIZATION, format!("Bearer {ADMIN}"))
-        .header(header::CONTENT_TYPE, "application/yaml")
-        .body(Body::from(text.to_owned()))
-        .unwrap();
-    app.request(request).await
-}
+use crate::app::TestApp;
 
 #[tokio::test]
 async fn what_is_exported_applies_without_a_change() {
     let app = TestApp::with_sync().await;
     let text = app.get("/api/v1/export").await.text;
     assert!(text.contains("secret_access_key: \"${LAKE_AUTH_SECRET_ACCESS_KEY}\""), "{text}");
-    let applied = apply(&app, "", &text).await.is(200);
+    let applied = app.apply("", &text).await.is(200);
     assert_eq!(applied["unchanged"].as_array().unwrap().len(), 4, "{applied}");
     assert_eq!(app.get("/api/v1/export").await.text, text);
 
     let changed = text.replace("mode: incremental", "mode: full_refresh");
-    let applied = apply(&app, "?dry_run=true", &changed).await.is(200);
+    let applied = app.apply("?dry_run=true", &changed).await.is(200);
     assert_eq!(applied["updated"], json!(["syncs/people"]));
     assert_eq!(app.get("/api/v1/export").await.text, text);
-    apply(&app, "", &changed).await.is(200);
+    app.apply("", &changed).await.is(200);
     assert_eq!(app.get("/api/v1/syncs/people").await.is(200)["mode"], "full_refresh");
     // The secrets have stayed.
     assert_eq!(app.post("/api/v1/sources/lake/check", json!({})).await.is(200)["ok"], true);
@@ -38,22 +27,22 @@ async fn what_is_exported_applies_without_a_change() {
 async fn a_file_is_applied_as_a_whole_or_not_at_all() {
     let app = TestApp::new().await;
     let file = "version: 1\ndestinations: { a: { type: sqlite, path: a.db }, b: { type: sqlite, paht: b.db } }\n";
-    let told = apply(&app, "", file).await.fails(422, "CONF-002");
+    let told = app.apply("", file).await.fails(422, "CONF-002");
     assert_eq!(told["errors"][0]["pointer"], "/destinations/b/paht", "{told}");
     assert_eq!(app.get("/api/v1/destinations").await.is(200)["items"], json!([]));
     let placeholder =
         "version: 1\nsources: { lake: { type: s3, bucket: b, secret_access: \"${KEY}\", access_id: x } }\n";
-    apply(&app, "", placeholder).await.fails(422, "CONF-002");
-    apply(&app, "", "version: 1\nsurces: {}").await.fails(422, "CONF-002");
+    app.apply("", placeholder).await.fails(422, "CONF-002");
+    app.apply("", "version: 1\nsurces: {}").await.fails(422, "CONF-002");
 }
 
 #[tokio::test]
 async fn prune_deletes_what_the_file_does_not_have() {
     let app = TestApp::with_sync().await;
     let kept = "version: 1\ndestinations: { local: { type: sqlite, path: out.db } }\n";
-    let applied = apply(&app, "", kept).await.is(200);
+    let applied = app.apply("", kept).await.is(200);
     assert_eq!((&applied["deleted"], &applied["unchanged"]), (&json!([]), &json!(["destinations/local"])));
-    let applied = apply(&app, "?prune=true", kept).await.is(200);
+    let applied = app.apply("?prune=true", kept).await.is(200);
     assert_eq!(applied["deleted"], json!(["syncs/people", "models/people", "sources/lake"]));
     assert_eq!(app.get("/api/v1/syncs").await.is(200)["items"], Value::Array(Vec::new()));
 }

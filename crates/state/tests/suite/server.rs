@@ -427,7 +427,7 @@ async fn the_audit_log_is_read_backwards(place: &dyn Place) {
 
 async fn alerts_are_noted_once(place: &dyn Place) {
     let store = place.server().await;
-    let condition = |condition: &str| AlertCondition { condition: condition.to_owned(), since: Utc::now() };
+    let condition = |condition: &str| AlertCondition { condition: condition.to_owned(), since: Utc::now(), told: true };
     let delivery = |id: &str| AlertDelivery {
         id: id.to_owned(),
         alert: "a".to_owned(),

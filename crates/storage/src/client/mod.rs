@@ -8,9 +8,11 @@
 
 mod address;
 mod answer;
+mod guard;
 mod list;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ use tapline_core::{Error, Result as CoreResult, codes};
 use tokio::sync::{Mutex, Semaphore};
 
 use self::address::Address;
+use self::guard::GuardedResolver;
 pub(crate) use self::list::{ListPage, Listed};
 use crate::config::S3SourceConfig;
 use crate::credentials::Credentials;
@@ -108,15 +111,18 @@ struct Call<'a> {
 
 impl Client {
     pub fn new(config: &S3SourceConfig, options: ConnectOptions) -> CoreResult<Self> {
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .user_agent(concat!("tapline/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(5))
             // Many connections carry more than the one that HTTP/2 would share among all reads.
             .http1_only()
             // A redirect goes to another region, where the signature does not hold.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| Error::new(codes::S3_001, "setting up the HTTP client").because(error))?;
+            .redirect(reqwest::redirect::Policy::none());
+        if options.guarded {
+            http = http.dns_resolver(Arc::new(GuardedResolver));
+        }
+        let http =
+            http.build().map_err(|error| Error::new(codes::S3_001, "setting up the HTTP client").because(error))?;
         Ok(Self {
             address: Address::new(config),
             credentials: Credentials::new(config, &options.session),

@@ -35,5 +35,5 @@ pub async fn catalog(wiring: &Wiring, root: Option<Node>) -> Result<Catalog, Fai
     let project = &wiring.project;
     let store = tapline_state::open_server(&project.state.url, &project.folder).await?;
     let file: PathBuf = project.file.clone();
-    Ok(Catalog::new(store, Arc::new(Workshop::new()), file, root, true))
+    Ok(Catalog::new(store, Arc::new(Workshop::new(true)), file, root, true))
 }

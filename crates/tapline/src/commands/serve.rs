@@ -18,8 +18,41 @@ use crate::terminal;
 use crate::wiring::project_or_none;
 use crate::workshop::Workshop;
 
+/// A server that is ready, and has not answered anybody yet.
+pub struct Ready {
+    /// The server.
+    pub app: App,
+    /// Where people reach it.
+    pub url: String,
+    listener: TcpListener,
+}
+
+impl Ready {
+    /// Serves until a signal, then ends in good order.
+    pub async fn serve(self) -> Failure {
+        Box::pin(tapline_server::serve(self.app, self.listener)).await;
+        Failure::Interrupted
+    }
+}
+
 /// Serves until a signal, then ends in good order.
 pub async fn run(arguments: &Serve, context: &Context) -> Result<Exit, Failure> {
+    let ready = prepare(arguments, context).await?;
+    let setup = tapline_server::auth::first_start(&ready.app).await.map_err(failure)?;
+    let setup = setup.map(|code| format!("{}/setup?code={code}", ready.url));
+    if arguments.report.is_json() {
+        terminal::print_json(&json!({ "url": ready.url, "setup_url": setup }))?;
+    } else {
+        terminal::note(format_args!("Tapline is at {}", ready.url));
+        if let Some(setup) = setup {
+            terminal::note(format_args!("To make the first user, open {setup}"));
+        }
+    }
+    Err(ready.serve().await)
+}
+
+/// Opens the state and the socket.
+pub async fn prepare(arguments: &Serve, context: &Context) -> Result<Ready, Failure> {
     let (wiring, root) = project_or_none(context.project.as_deref())?;
     problems::stop_at(problems::of_project(&wiring))?;
     let project = &wiring.project;
@@ -53,21 +86,10 @@ pub async fn run(arguments: &Serve, context: &Context) -> Result<Exit, Failure> 
         version: env!("CARGO_PKG_VERSION"),
     };
     let stop = context.interruption.token().clone();
-    let app = App::new(store, Arc::new(Workshop::new()), settings, root, stop);
+    let app = App::new(store, Arc::new(Workshop::new(!arguments.allow_private_addresses)), settings, root, stop);
     let url =
         public_url.map_or_else(|| format!("http://{listen}"), |url| url.as_str().trim_end_matches('/').to_owned());
-    let setup = tapline_server::auth::first_start(&app).await.map_err(failure)?;
-    let setup = setup.map(|code| format!("{url}/setup?code={code}"));
-    if arguments.report.is_json() {
-        terminal::print_json(&json!({ "url": url, "setup_url": setup }))?;
-    } else {
-        terminal::note(format_args!("Tapline is at {url}"));
-        if let Some(setup) = setup {
-            terminal::note(format_args!("To make the first user, open {setup}"));
-        }
-    }
-    Box::pin(tapline_server::serve(app, listener)).await;
-    Err(Failure::Interrupted)
+    Ok(Ready { app, url, listener })
 }
 
 /// A problem of the server, for somebody at the command line.

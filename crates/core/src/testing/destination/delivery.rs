@@ -42,7 +42,9 @@ pub async fn a_bad_row_is_found_among_many(bench: &Bench) {
 
 /// A run that the destination mostly refuses changes nothing; a share that is allowed passes.
 pub async fn too_many_refused_rows_stop_the_run(bench: &Bench) {
-    bench.execute("CREATE TABLE {t} (id bigint NOT NULL PRIMARY KEY, v text CONSTRAINT good CHECK (v <> 'bad'))").await;
+    bench
+        .execute("CREATE TABLE {t} (id bigint NOT NULL PRIMARY KEY, v text, CONSTRAINT good CHECK (v <> 'bad'))")
+        .await;
     bench.execute("INSERT INTO {t} VALUES (1, 'a'), (2, 'b'), (3, 'c')").await;
     let before = bench.select("id, v").await;
     for (generation, ratio) in [(1, 0.0), (2, 0.49), (3, 0.5)] {
@@ -90,6 +92,35 @@ pub async fn values_that_cannot_be_staged_count_as_refused(bench: &Bench) {
         run.writer.abort().await.unwrap();
     }
     assert_eq!(bench.select("id, v").await, texts(&[&["1", "a"], &["3", "c"]]));
+}
+
+/// Rows that were set aside before they came here count with those that the destination refuses, whether `write` refuses
+/// them or the publication.
+pub async fn rows_set_aside_count_as_refused(bench: &Bench) {
+    bench.deliver(1, INCREMENTAL, &["id"], vec![(Op::Upsert, two(&[1], &["a"]))]).await.unwrap();
+    let there = two(&[1, 2, 3], &["there", "b", "c"]);
+    let without_key = batch(vec![
+        ("id", Arc::new(Int64Array::from(vec![Some(4), None, Some(5)])) as ArrayRef),
+        ("v", Arc::new(StringArray::from(vec!["d", "no key", "e"]))),
+    ]);
+    let cases = [
+        (there.clone(), 2, "SYNC-007", 1),
+        (without_key.clone(), 2, "SYNC-007", 1),
+        (there, 1, "no error", 3),
+        (without_key, 1, "no error", 5),
+        // The engine itself answers for what it set aside; a destination that refuses nothing has no say in it.
+        (two(&[6], &["f"]), 9, "no error", 6),
+    ];
+    for (generation, (rows, aside, code, count)) in (2..).zip(cases) {
+        let mut target = bench.target(generation, INCREMENTAL, &["id"], rows.schema());
+        target.max_reject_ratio = Some(0.2);
+        let mut run = bench.open(target).await.unwrap();
+        run.write(Op::Insert, rows).await.unwrap();
+        run.writer.set_aside(aside, 10);
+        assert_eq!(error_code(run.publish().await), code, "{aside} of ten rows are set aside in run {generation}");
+        run.writer.abort().await.unwrap();
+        assert_eq!(bench.count().await, count, "run {generation}");
+    }
 }
 
 /// An upsert adds what is absent and changes what is there.

@@ -36,6 +36,7 @@ macro_rules! destination_conformance {
             a_bad_row_is_found_among_many
             too_many_refused_rows_stop_the_run
             values_that_cannot_be_staged_count_as_refused
+            rows_set_aside_count_as_refused
             an_upsert_adds_and_changes
             columns_that_are_not_mapped_keep_their_values
             a_strict_insert_rejects_a_key_that_is_there

@@ -1,10 +1,12 @@
 //! `tapline demo`: the whole product at work, on an S3 endpoint inside this process and sample data.
-//! Not here: the endpoint (`tapline_endpoint`), the data (`data`), the project (`templates/demo.yaml`).
+//! Not here: the endpoint (`tapline_endpoint`), the data (`data`), the project (`templates/demo.yaml`), the server.
 //! Called by the dispatcher in `commands`. The steps are real commands, run as child processes of this executable.
 
 mod data;
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,7 +18,8 @@ use tapline_endpoint::{Endpoint, EndpointError};
 use tokio::process::{Child, Command};
 
 use super::Context;
-use crate::cli::Demo;
+use super::serve::{self, Ready};
+use crate::cli::{Demo, Report, ReportFormat, Serve};
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::files::{make_folder, write_file};
@@ -29,6 +32,10 @@ const BUCKET: &str = "demo-lake";
 const OWN_FOLDER: &str = ".demo";
 /// What a demo before has left in its folder.
 const LEFTOVERS: &[&str] = &["tapline.yaml", "out.db", "out.db-wal", "out.db-shm", "out.db-journal"];
+/// Who signs in to the demo's server.
+const EMAIL: &str = "demo@example.com";
+/// Syncs that run at once in the demo's server.
+const RUNS_AT_ONCE: NonZeroUsize = NonZeroUsize::MIN;
 /// How long a child that was told to stop may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -83,12 +90,42 @@ pub async fn run(arguments: &Demo, context: &Context) -> Result<Exit, Failure> {
     for step in SECOND_DAY {
         stage.play(step, context).await?;
     }
-    stage.finish(&endpoint, arguments.serve)?;
-    if arguments.serve {
-        context.interruption.token().cancelled().await;
-        return Err(Failure::Interrupted);
+    if !arguments.serve {
+        stage.finish(&endpoint, None)?;
+        return Ok(Exit::Done);
     }
-    Ok(Exit::Done)
+    let (server, login) = open_server(&stage.folder, context).await?;
+    stage.finish(&endpoint, Some(&login))?;
+    Err(server.serve().await)
+}
+
+/// How somebody signs in to the demo's server.
+struct Login {
+    url: String,
+    email: &'static str,
+    password: String,
+}
+
+/// The server over the demo's project, on any free port, with a user.
+async fn open_server(folder: &Path, context: &Context) -> Result<(Ready, Login), Failure> {
+    let arguments = Serve {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        concurrency: RUNS_AT_ONCE,
+        public_url: None,
+        allow_private_addresses: false,
+        allow_remote_setup: false,
+        report: Report { format: ReportFormat::Text },
+    };
+    let context = Context {
+        project: Some(folder.join("tapline.yaml")),
+        quiet: context.quiet,
+        interruption: context.interruption.clone(),
+        progress: context.progress.clone(),
+    };
+    let server = serve::prepare(&arguments, &context).await?;
+    let password = tapline_server::auth::first_user(&server.app, EMAIL, "Demo").await.map_err(serve::failure)?;
+    let login = Login { url: server.url.clone(), email: EMAIL, password };
+    Ok((server, login))
 }
 
 /// Makes the demo's folder, or takes one that a demo has made before.
@@ -177,12 +214,15 @@ impl Stage {
         Err(Error::internal(format!("`{shown}` did not succeed, which it should have on the sample data")).into())
     }
 
-    fn finish(&self, endpoint: &Endpoint, serve: bool) -> Result<(), Failure> {
+    /// Tells how to go on; with `login`, in the web UI too.
+    fn finish(&self, endpoint: &Endpoint, login: Option<&Login>) -> Result<(), Failure> {
         let folder = self.folder.display();
         if self.json {
-            return terminal::print_json(
-                &json!({ "folder": self.folder, "endpoint": endpoint.url(), "steps": self.told }),
-            );
+            let mut told = json!({ "folder": self.folder, "endpoint": endpoint.url(), "steps": self.told });
+            if let Some(Login { url, email, password }) = login {
+                told["server"] = json!({ "url": url, "email": email, "password": password });
+            }
+            return terminal::print_json(&told);
         }
         let query = "SELECT * FROM customers LIMIT 5";
         self.say(&format!("\n{}", self.paint.faint("Go on")))?;
@@ -193,14 +233,16 @@ impl Stage {
         ];
         let ways: Vec<Vec<String>> = ways.map(|(what, how)| vec![format!("  {what}"), how]).to_vec();
         self.say(human::columns(&ways, &[]).trim_end())?;
-        if serve {
-            self.say(&format!(
-                "\nThe endpoint runs on at {} until Ctrl-C; `cd {folder}` and try commands.",
-                endpoint.url()
-            ))
-        } else {
-            self.say("\nThe endpoint ends here; `tapline demo --serve` keeps it running.")
-        }
+        let Some(Login { url, email, password }) = login else {
+            return self
+                .say("\nThe endpoint ends here; `tapline demo --serve` keeps it running, and serves the web UI.");
+        };
+        let link = self.paint.strong(url);
+        self.say(&format!("\nThe web UI is at {link}: sign in as {email} with the password {password}"))?;
+        self.say(&format!(
+            "It and the endpoint at {} run on until Ctrl-C; `cd {folder}` and try commands.",
+            endpoint.url()
+        ))
     }
 }
 
