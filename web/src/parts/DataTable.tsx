@@ -17,6 +17,8 @@ export interface ColumnOf<T> {
   /** What is shown; the value itself without it. */
   show?: (row: T) => ReactNode;
   align?: 'right';
+  /** Short: stays on one line. */
+  steady?: boolean;
   /** Left out of cards on a phone. */
   wideOnly?: boolean;
 }
@@ -157,7 +159,7 @@ export function DataTable<T>({ label, rows, columns, rowKey, link, text, chips =
                     <td
                       key={column.id}
                       data-label={index === 0 ? undefined : column.label}
-                      className={`${column.align === 'right' ? `${styles.right} number` : ''} ${column.wideOnly ? styles.wideOnly : ''}`}
+                      className={`${column.align === 'right' ? `${styles.right} number` : ''} ${column.wideOnly ? styles.wideOnly : ''} ${column.steady ? styles.steady : ''}`}
                     >
                       {index === 0 && link ? (
                         <Link to={link(row)} className={styles.name} data-row-link>

@@ -17,7 +17,7 @@ function detailWords(entry: AuditEntry): string {
 }
 
 const columns: ColumnOf<AuditEntry>[] = [
-  { id: 'what', label: 'What', value: (entry) => entry.action, show: (entry) => <span className="mono">{entry.action}</span> },
+  { id: 'what', label: 'What', steady: true, value: (entry) => entry.action, show: (entry) => <span className="mono">{entry.action}</span> },
   { id: 'who', label: 'Who', value: (entry) => entry.actor.name, show: (entry) => <span>{entry.actor.name} <span className="muted">{entry.actor.kind}</span></span> },
   { id: 'target', label: 'On', value: (entry) => entry.target },
   {
@@ -27,7 +27,7 @@ const columns: ColumnOf<AuditEntry>[] = [
     show: (entry) => <span className="muted">{detailWords(entry)}</span>,
     wideOnly: true,
   },
-  { id: 'from', label: 'From', value: (entry) => entry.address },
+  { id: 'from', label: 'From', steady: true, value: (entry) => entry.address },
   { id: 'when', label: 'When', value: (entry) => entry.at, show: (entry) => <time dateTime={entry.at} className="number">{exact(new Date(entry.at))}</time> },
 ];
 
