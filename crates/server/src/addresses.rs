@@ -8,12 +8,12 @@ use std::net::{IpAddr, Ipv6Addr};
 use serde_json::Value;
 use tapline_core::address::hands_out_credentials;
 use tapline_core::codes;
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
 use crate::problem::Fault;
 
 /// Keys whose text is a host or an address without a scheme.
-const HOST_KEYS: [&str; 3] = ["host", "hostname", "server"];
+const HOST_KEYS: [&str; 4] = ["host", "hostaddr", "hostname", "server"];
 
 /// Looks for hosts that must not be reached.
 ///
@@ -86,9 +86,11 @@ fn hosts_of(key: &str, text: &str) -> Vec<Host<String>> {
     // As programs read it: `http:\\host`, and `http:host`, have hosts too.
     if let Ok(url) = Url::parse(text) {
         add(url.host_str().unwrap_or_default());
-        for (_, value) in url.query_pairs().filter(|(key, _)| HOST_KEYS.contains(&key.as_ref())) {
-            add(&value);
-        }
+    }
+    // A query may name hosts where none stands before it, which is no URL to us and one to a driver.
+    let query = text.split_once('?').and_then(|(_, query)| query.split('#').next()).unwrap_or_default();
+    for (_, value) in form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| HOST_KEYS.contains(&key.as_ref())) {
+        add(&value);
     }
     if let Some((_, rest)) = text.split_once("://") {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -146,6 +148,7 @@ mod tests {
             json!({ "host": "fd00:ec2::254" }),
             json!({ "host": "fe80::1%eth0" }),
             json!({ "url": "postgres://user@/db?host=169.254.169.254" }),
+            json!({ "url": "postgres://user@example.com/db?sslmode=require&hostaddr=169.254.169.254" }),
             json!({ "url": "postgres://user@%31%36%39.254.169.254/db" }),
             json!({ "url": "http:169.254.169.254" }),
             json!({ "url": "http:\\\\169.254.169.254\\@example.com/" }),
