@@ -201,7 +201,9 @@ test('the keyboard alone opens, searches and closes, and viewers are offered not
   await page.keyboard.press('m');
   await page.waitForURL(/\/models$/);
   await page.keyboard.press('Control+k');
+  await page.locator('input:focus').waitFor();
   await page.keyboard.type('daily');
+  await page.getByRole('option', { name: /daily_people/ }).waitFor();
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'daily_people' }).waitFor();
   await page.getByText('id = 5').first().waitFor();
