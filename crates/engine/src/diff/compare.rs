@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,13 +45,12 @@ impl Comparison {
 
     /// The same with so many bytes for the partitions that are held while scanning.
     pub(crate) fn with_budget(folder: &Path, snapshot: &SnapshotRef, budget: u64) -> Result<Self> {
-        let mut reader = SnapshotReader::open(folder, snapshot)?;
         let bytes: u64 = snapshot.files.iter().map(|file| file.bytes).sum::<u64>() + snapshot.rows * ROW_BYTES;
         let per_partition = bytes / PARTITIONS as u64 + 1;
         let count = usize::try_from(budget / per_partition).unwrap_or(PARTITIONS).min(PARTITIONS);
-        let held = (0..PARTITIONS)
-            .map(|partition| if partition < count { reader.load(partition).map(Some) } else { Ok(None) })
-            .collect::<Result<_>>()?;
+        let mut held = load(folder, snapshot, count)?;
+        held.resize_with(PARTITIONS, || None);
+        let reader = SnapshotReader::open(folder, snapshot)?;
         Ok(Self { folder: folder.to_owned(), reader, held, aside: (0..PARTITIONS).map(|_| None).collect() })
     }
 
@@ -78,6 +78,27 @@ impl Comparison {
         let aside = self.aside[partition].take().map(Aside::read).transpose()?;
         Ok((known, aside))
     }
+}
+
+/// Loads the first `count` partitions of a snapshot, on all processors.
+fn load(folder: &Path, snapshot: &SnapshotRef, count: usize) -> Result<Vec<Option<Known>>> {
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        let share = |worker: usize| {
+            let mut reader = SnapshotReader::open(folder, snapshot)?;
+            (worker..count).step_by(workers).map(|partition| Ok((partition, reader.load(partition)?))).collect()
+        };
+        let loading: Vec<_> = (0..workers).map(|worker| scope.spawn(move || share(worker))).collect();
+        let mut held: Vec<Option<Known>> = (0..count).map(|_| None).collect();
+        for worker in loading {
+            let loaded: Result<Vec<(usize, Known)>> =
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            for (partition, known) in loaded? {
+                held[partition] = Some(known);
+            }
+        }
+        Ok(held)
+    })
 }
 
 /// Rows of a batch that belong to one partition.

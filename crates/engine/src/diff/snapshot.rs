@@ -58,6 +58,7 @@ impl SnapshotReader {
                     batch.column(1).as_fixed_size_binary(),
                     batch.column(2).as_boolean(),
                 );
+                known.reserve(batch.num_rows());
                 for row in 0..batch.num_rows() {
                     if present.value(row) {
                         known.insert(keys.value(row), row_hash(hashes.value(row))?);

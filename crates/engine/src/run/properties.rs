@@ -21,10 +21,11 @@ use tapline_core::{ChangeBatch, Op, Receipt, Result, RowCounts, RowId};
 use super::commit::{Extent, Kept, settle};
 use super::payload::row_json;
 use super::record::{IntentRecord, Record};
-use super::stage::{ChangeSink, Finished, Keyed, Misfits, StagePolicy, Staged, Stager};
+use super::shape::Shaped;
+use super::stage::{ChangeSink, Finished, Keyed, StagePolicy, Staged, Stager};
 use crate::diff::compare::Comparison;
 use crate::diff::log::Change;
-use crate::diff::rows::{KeyCodec, RowHasher};
+use crate::diff::rows::{KeyCodec, RowHasher, RowKeys};
 use crate::diff::snapshot::SnapshotRef;
 
 const HASH_KEY: [u8; 16] = [42; 16];
@@ -145,8 +146,7 @@ fn deliver(
     let codec = KeyCodec::new(&schema, &key).unwrap();
     let hasher = RowHasher::new(&schema, HASH_KEY).unwrap();
     let comparison = Comparison::with_budget(folder, snapshot, memory).unwrap();
-    let keyed =
-        Keyed::new(&codec, &hasher, HASH_KEY, Some(comparison), folder, &format!("intent-{run}.arrow")).unwrap();
+    let keyed = Keyed::new(&codec, HASH_KEY, Some(comparison), folder, &format!("intent-{run}.arrow")).unwrap();
     let policy = StagePolicy {
         write: Write::Upsert,
         on_bad_key: OnBadKey::Fail,
@@ -160,7 +160,9 @@ fn deliver(
     let all: Vec<(&Key, &Fields)> = table.iter().collect();
     for part in all.chunks(rows) {
         let part = batch(part);
-        block_on(stager.push(&part, &Misfits { rows: &[], original: &part })).unwrap();
+        let keys = Some(RowKeys::of(&codec, &hasher, &part).unwrap());
+        let shaped = Shaped { model: part.clone(), mapped: part.clone(), rows: part, misfits: Vec::new(), keys };
+        block_on(stager.push(&shaped)).unwrap();
     }
     let Finished::Staged(staged) = block_on(stager.finish()).unwrap() else { panic!("no key is bad") };
     let after = Record { snapshot: snapshot.clone(), ..Record::default() };

@@ -12,13 +12,14 @@ use tapline_core::{ChangeBatch, Error, Op, Outcome, Receipt, Result, RowCounts, 
 use super::bad_keys::{BadKeys, BadRows, duplicate_insertions, stopped_by, take_back};
 use super::drift::Misfit;
 use super::payload::{RejectedRow, row_json};
+use super::shape::Shaped;
 use crate::diff::PARTITIONS;
 use crate::diff::RowHash;
 use crate::diff::compare::{AsideRows, Comparison};
 use crate::diff::files::FileRef;
 use crate::diff::known::Verdict;
 use crate::diff::log::{Change, LogRow, LogWriter};
-use crate::diff::rows::{KeyCodec, RowHasher, hash, partition_of};
+use crate::diff::rows::{KeyCodec, RowKeys, hash, partition_of};
 
 /// Rejected rows whose payload is kept.
 pub(super) const KEPT_PAYLOADS: usize = 10_000;
@@ -102,8 +103,6 @@ pub(crate) struct Stager<'a> {
 pub(crate) struct Keyed<'a> {
     /// Encodes keys.
     pub(crate) codec: &'a KeyCodec,
-    /// Hashes rows.
-    pub(crate) hasher: &'a RowHasher,
     /// The sync's own key.
     pub(crate) hash_key: [u8; 16],
     /// What was delivered before; absent in a full refresh, where every row is new.
@@ -119,25 +118,10 @@ pub(crate) struct Keyed<'a> {
     misfits: Vec<(usize, Vec<u8>)>,
 }
 
-/// Mapped rows of which some do not fit.
-pub(crate) struct Misfits<'a> {
-    /// Which, in order.
-    pub(crate) rows: &'a [Misfit],
-    /// All rows as the model gave them, to be shown.
-    pub(crate) original: &'a RecordBatch,
-}
-
-impl Misfits<'_> {
-    fn of(&self, row: usize) -> Option<&Misfit> {
-        self.rows.binary_search_by_key(&row, |misfit| misfit.row).ok().map(|index| &self.rows[index])
-    }
-}
-
 impl<'a> Keyed<'a> {
     /// Begins the log `name` in `folder`.
     pub(crate) fn new(
         codec: &'a KeyCodec,
-        hasher: &'a RowHasher,
         hash_key: [u8; 16],
         comparison: Option<Comparison>,
         folder: &std::path::Path,
@@ -145,7 +129,6 @@ impl<'a> Keyed<'a> {
     ) -> Result<Self> {
         Ok(Self {
             codec,
-            hasher,
             hash_key,
             comparison,
             log_place: (folder.to_owned(), name.to_owned()),
@@ -202,14 +185,13 @@ impl<'a> Stager<'a> {
         self.policy.limit.is_some_and(|limit| self.delivered >= limit)
     }
 
-    /// Takes some mapped rows; `misfits` are among them.
-    pub(crate) async fn push(&mut self, batch: &RecordBatch, misfits: &Misfits<'_>) -> Result<()> {
-        let Some(keyed) = &mut self.keyed else {
-            return self.push_unkeyed(batch, misfits).await;
+    /// Takes some shaped rows.
+    pub(crate) async fn push(&mut self, shaped: &Shaped) -> Result<()> {
+        let (Some(keyed), Some(row_keys)) = (&mut self.keyed, &shaped.keys) else {
+            return self.push_unkeyed(shaped).await;
         };
-        let keys = keyed.codec.encode(batch)?;
-        let hashes = keyed.hasher.hash(batch)?;
-        let may_be_null = keyed.codec.may_have_null(batch);
+        let batch = &shaped.rows;
+        let RowKeys { keys, hashes, partitions, may_have_null } = row_keys;
         let mut picked = Vec::with_capacity(batch.num_rows());
         let mut aside: Vec<Vec<u32>> = Vec::new();
         for (row, hash) in hashes.iter().enumerate() {
@@ -223,10 +205,10 @@ impl<'a> Stager<'a> {
             if self.policy.held.contains(key) {
                 self.counts.read += 1;
                 self.counts.rejected += 1;
-                keyed.misfits.push((partition_of(&keyed.hash_key, key), key.to_vec()));
+                keyed.misfits.push((partitions[row], key.to_vec()));
                 continue;
             }
-            if may_be_null && keyed.codec.has_null(batch, row) {
+            if *may_have_null && keyed.codec.has_null(batch, row) {
                 self.counts.read += 1;
                 self.counts.rejected += 1;
                 keyed.nulls += 1;
@@ -241,13 +223,13 @@ impl<'a> Stager<'a> {
                 )?;
                 continue;
             }
-            let partition = partition_of(&keyed.hash_key, key);
-            if let Some(misfit) = misfits.of(row) {
+            let partition = partitions[row];
+            if let Some(misfit) = shaped.misfit(row) {
                 self.counts.read += 1;
                 self.counts.rejected += 1;
                 keyed.misfits.push((partition, key.to_vec()));
                 let shown = super::payload::key_json(keyed.codec, key)?;
-                keep_misfit(&mut self.rejected, misfit, misfits.original, key.to_vec(), shown)?;
+                keep_misfit(&mut self.rejected, misfit, &shaped.mapped, key.to_vec(), shown)?;
                 continue;
             }
             let verdict = match &mut keyed.comparison {
@@ -293,13 +275,14 @@ impl<'a> Stager<'a> {
     }
 
     /// Takes mapped rows of a sync without a primary key.
-    async fn push_unkeyed(&mut self, batch: &RecordBatch, misfits: &Misfits<'_>) -> Result<()> {
+    async fn push_unkeyed(&mut self, shaped: &Shaped) -> Result<()> {
+        let batch = &shaped.rows;
         let mut picked: Vec<u32> = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            match misfits.of(row) {
+            match shaped.misfit(row) {
                 None => picked.push(row as u32),
                 Some(misfit) => {
-                    keep_misfit(&mut self.rejected, misfit, misfits.original, Vec::new(), serde_json::Value::Null)?;
+                    keep_misfit(&mut self.rejected, misfit, &shaped.mapped, Vec::new(), serde_json::Value::Null)?;
                 }
             }
         }

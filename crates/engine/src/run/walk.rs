@@ -230,7 +230,7 @@ impl Walk<'_> {
         let before = record.clone();
         let full = self.mode() == Mode::FullRefresh;
         let part = scanned.staged.cut || self.options.only_rejects;
-        record.key = scanned.codec.as_ref().map(key_fields).unwrap_or_default();
+        record.key = scanned.codec.as_deref().map(key_fields).unwrap_or_default();
         record.published = Some(self.lease.generation);
         // A run that delivers a part leaves the rest to the next: what that one compares the files with stays as it was.
         if !part {
@@ -551,7 +551,7 @@ impl Walk<'_> {
         }
         let folder = job.folder();
         let name = format!("snapshot-{}.arrow", self.lease.generation);
-        let (codec, outcomes) = (scanned.codec.as_ref(), receipt.outcomes);
+        let (codec, outcomes) = (scanned.codec.as_deref(), receipt.outcomes);
         let settled = settle(&folder, &name, intent, Extent::Whole, outcomes, codec, &scanned.kept, counts)?;
         failpoint("after-snapshot");
         let mut rejected = std::mem::take(&mut scanned.staged.rejected);
