@@ -22,7 +22,7 @@ use super::mapping::Mapping;
 use super::record::{KeyField, Record};
 use super::shape::Shaper;
 use super::stage::{ChangeSink, Finished, Keyed, StagePolicy, Staged, Stager};
-use crate::diff::compare::Comparison;
+use crate::diff::compare::{Comparison, Memory};
 use crate::diff::log::Change;
 use crate::diff::rows::{KeyCodec, RowHasher, hash};
 use crate::sql::{Pins, Query, ScanReport, Session, StreamError, Widened};
@@ -41,6 +41,8 @@ pub(crate) struct ScanPlan<'a> {
     pub(crate) policy: StagePolicy,
     /// Whether the stream is replaced as a whole, so that every row is new.
     pub(crate) full: bool,
+    /// Whether fingerprints have misled an attempt before this one.
+    pub(crate) misled: bool,
     /// Whether somebody asked by name for the stream to become what the model is now, whatever changed.
     pub(crate) anew: bool,
 }
@@ -64,6 +66,8 @@ pub(crate) enum Attempt {
     Widened(Box<Widened>),
     /// Bad keys stop the run.
     BadKeys(BadKeys),
+    /// Rows that seemed unchanged were not; nothing of the attempt may be used, and the next must be told.
+    Misled,
 }
 
 /// A model that was read to its end, staged and ready to be published.
@@ -159,7 +163,11 @@ impl ScanPlan<'_> {
         let keyed = match shaper.codec() {
             None => None,
             Some(codec) => {
-                let comparison = if self.full { None } else { Some(Comparison::open(&self.folder, &record.snapshot)?) };
+                let comparison = if self.full {
+                    None
+                } else {
+                    Some(Comparison::open(&self.folder, &record.snapshot, Memory::of_a_run(!self.misled))?)
+                };
                 let hash_key = record.hash_key()?;
                 Some(Keyed::new(codec, hash_key, comparison, &self.folder, &self.log_name)?)
             }
@@ -191,6 +199,7 @@ impl ScanPlan<'_> {
         Ok(match stager.finish().await? {
             Finished::Staged(staged) => Attempt::Staged(staged),
             Finished::BadKeys(bad) => Attempt::BadKeys(bad),
+            Finished::Misled => Attempt::Misled,
         })
     }
 }

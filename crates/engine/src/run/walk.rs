@@ -467,7 +467,7 @@ impl Walk<'_> {
 
     async fn read(&mut self, session: &Session, record: &Record) -> Result<Scanned> {
         let job = self.job;
-        let plan = ScanPlan {
+        let mut plan = ScanPlan {
             job,
             record,
             log_name: format!("intent-{}.arrow", self.lease.generation),
@@ -483,6 +483,7 @@ impl Walk<'_> {
                 held: self.held().await?,
             },
             full: self.mode() == Mode::FullRefresh,
+            misled: false,
             anew: self.options.full_refresh,
         };
         let mut pins = plan.pins();
@@ -519,6 +520,10 @@ impl Walk<'_> {
                 Ok(Attempt::BadKeys(bad)) => {
                     writer.abort().await?;
                     return Err(prepared.stopped_by(bad).await);
+                }
+                Ok(Attempt::Misled) => {
+                    writer.abort().await?;
+                    plan.misled = true;
                 }
                 Ok(Attempt::Widened(widened)) => {
                     writer.abort().await?;
