@@ -378,10 +378,10 @@ impl<'a> Stager<'a> {
     pub(crate) async fn finish(mut self) -> Result<Finished> {
         let op = self.op();
         let cut = self.is_cut();
-        if let Some(comparison) = self.keyed.as_mut().and_then(|keyed| keyed.comparison.take()) {
-            if !self.finish_comparison(comparison, cut).await? {
-                return Ok(Finished::Misled);
-            }
+        if let Some(comparison) = self.keyed.as_mut().and_then(|keyed| keyed.comparison.take())
+            && !self.finish_comparison(comparison, cut).await?
+        {
+            return Ok(Finished::Misled);
         }
         self.flush(op).await?;
         let mut staged = Staged {
