@@ -95,6 +95,24 @@ fn a_run_that_a_kill_cut_off_is_repeated_and_says_so() {
 }
 
 #[test]
+fn a_run_that_ended_right_before_a_kill_is_not_repeated() {
+    let world = World::new();
+    world.put("people.csv", PEOPLE);
+    let server = Server::start_with(&world, &[], &[("TAPLINE_FAILPOINT", "after-run")]);
+    server.make_sync(&world, "people", SQL, &manual());
+    let run = server.post("/api/v1/syncs/people/runs", json!({})).is(202);
+    server.died();
+
+    let server = Server::start(&world, &[]);
+    assert_eq!(server.ended(run["id"].as_str().unwrap())["status"], "succeeded");
+    // Whatever was owed to the sync before would come first.
+    let next = server.post("/api/v1/syncs/people/runs", json!({})).is(202);
+    assert_eq!(server.ended(next["id"].as_str().unwrap())["status"], "unchanged");
+    let runs = server.get("/api/v1/runs").is(200);
+    assert_eq!(runs["items"].as_array().unwrap().len(), 2, "{runs}");
+}
+
+#[test]
 fn a_run_that_waits_survives_a_kill() {
     let world = World::new();
     world.put("people.csv", PEOPLE);

@@ -7,11 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Whether an address is link-local, or one of those beside them that clouds use for the same.
 pub fn hands_out_credentials(address: IpAddr) -> bool {
     const ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+    const AZURE: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
     const ORACLE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 192);
     const AMAZON: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     const GOOGLE: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
     match address {
-        IpAddr::V4(address) => address.is_link_local() || address == ALIBABA || address == ORACLE,
+        IpAddr::V4(address) => address.is_link_local() || [ALIBABA, AZURE, ORACLE].contains(&address),
         IpAddr::V6(address) => match within(address) {
             Some(inner) => hands_out_credentials(IpAddr::V4(inner)),
             None => address.is_unicast_link_local() || address == AMAZON || address == GOOGLE,
@@ -40,6 +41,7 @@ mod tests {
             "169.254.169.254",
             "169.254.170.2",
             "100.100.100.200",
+            "168.63.129.16",
             "192.0.0.192",
             "fe80::1",
             "fd00:ec2::254",

@@ -120,7 +120,7 @@ impl Problem {
     /// An error that comes from a statement: its place within the SQL goes into `errors`.
     pub fn of_sql(error: &Error, sql: &str, pointer: &str) -> Self {
         let mut problem = Self::from_error(error);
-        if error.code().id.starts_with("SQL-") {
+        if error.code().id.starts_with("SQL-") || error.code() == codes::S3_009 {
             problem.body.errors = vec![Fault::of_sql(error, sql, pointer)];
         }
         problem
@@ -253,6 +253,8 @@ fn status_of(error: &Error) -> StatusCode {
             StatusCode::CONFLICT
         }
         _ if code == codes::API_003 => StatusCode::PRECONDITION_FAILED,
+        // What the SQL asks for, or the definition, lies outside of the source.
+        _ if code == codes::S3_009 => StatusCode::UNPROCESSABLE_ENTITY,
         _ if code == codes::API_006 => StatusCode::BAD_REQUEST,
         _ if code == codes::S3_001 || code == codes::DEST_001 => StatusCode::GATEWAY_TIMEOUT,
         Class::Usage | Class::Guard => StatusCode::UNPROCESSABLE_ENTITY,
@@ -332,6 +334,7 @@ mod tests {
     fn outside_systems_are_not_our_fault() {
         let status = |code| Problem::from(Error::new(code, "x")).status().as_u16();
         assert_eq!(status(codes::S3_004), 502);
+        assert_eq!(status(codes::S3_009), 422);
         assert_eq!(status(codes::DEST_001), 504);
         assert_eq!(status(codes::SQL_002), 422);
         assert_eq!(status(codes::MARK_001), 422);

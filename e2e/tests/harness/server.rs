@@ -44,10 +44,16 @@ impl Server {
     /// Starts a server in the folder of `world`, on any free port.
     #[track_caller]
     pub fn start(world: &World, arguments: &[&str]) -> Self {
+        Self::start_with(world, arguments, &[])
+    }
+
+    /// The same with some variables in its environment.
+    #[track_caller]
+    pub fn start_with(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let log = world.folder().join("server.log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let mut command = world.command(&["serve", "--listen", "127.0.0.1:0", "--format", "json"]);
-        command.args(arguments).env("TAPLINE_ADMIN_TOKEN", ADMIN);
+        command.args(arguments).env("TAPLINE_ADMIN_TOKEN", ADMIN).envs(variables.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -126,6 +132,11 @@ impl Server {
             run["status"] != "running"
         });
         run
+    }
+
+    /// Waits until the server has died of itself.
+    pub fn died(mut self) {
+        assert!(!self.child.wait().unwrap().success());
     }
 
     /// Kills the server, as a power cut would.

@@ -77,6 +77,19 @@ impl Scheduler {
         self.syncs.insert(sync.to_owned(), Entry { plan: Some(plan), state });
     }
 
+    /// Takes up a sync whose last run has ended, which an earlier server did not live to note.
+    pub fn restore_ended(
+        &mut self,
+        sync: &str,
+        plan: Plan,
+        state: SyncState,
+        open_rejects: bool,
+        ended: DateTime<Utc>,
+    ) {
+        self.syncs.insert(sync.to_owned(), Entry { plan: Some(plan), state });
+        self.finished(sync, open_rejects, ended);
+    }
+
     /// Starts a sync no more. A run that is going on still counts until it has [`finished`](Self::finished).
     pub fn remove(&mut self, sync: &str) {
         if let Some(entry) = self.syncs.get_mut(sync) {

@@ -9,7 +9,7 @@ use chrono::Utc;
 use tapline_core::config::Mode;
 use tapline_core::schedule::{Cause, Start};
 use tapline_core::server_state::{Noun, RunFacts};
-use tapline_core::{Class, Error, ErrorReport, EventSink, RunEvent, RunReport, RunStatus, SharedSink};
+use tapline_core::{Class, Error, ErrorReport, EventSink, RunEvent, RunReport, RunStatus, SharedSink, failpoint};
 use tapline_engine::{RunOptions, SyncJob};
 
 use super::{Active, Feed, RunRequest, cause_of, leaves_rejects};
@@ -138,6 +138,7 @@ async fn end(app: &App, run: &str, active: &Active, report: &RunReport) {
     let sync = &active.sync;
     tracing::info!(target: "tapline::server", sync, run, status = ?report.status, duration_ms = report.duration_ms, "a run ended");
     app.metrics.run_ended(report);
+    failpoint("after-run");
     // A run that the end of the server stopped is repeated by the next one, like one that was killed.
     let cut_off = runner.stop.is_cancelled() && report.status == RunStatus::Cancelled;
     let moves = runner.moves.lock().await;

@@ -2,19 +2,20 @@
 //! Not here: the decision (`tapline_core::schedule`).
 //! Called by `serve`, once.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
 use tapline_core::schedule::{Misfire, Plan, Timetable};
-use tapline_core::{Lease, Result};
+use tapline_core::{Lease, Result, RunReport, RunStatus};
 
-use super::execute;
+use super::{execute, leaves_rejects};
 use crate::app::App;
 
 /// The longest time between two looks at definitions and clock: other servers may have changed the former, people the
 /// latter.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How long to wait at a time for another server that schedules on the same state.
 const LEAD_WAIT: Duration = Duration::from_secs(5);
 /// How long to wait after an error of the store.
@@ -92,18 +93,42 @@ async fn pause(app: &App) {
 /// Takes up what the server before has left.
 async fn restore(app: &App) -> Result<()> {
     let runner = &app.runner;
+    for job in app.store.jobs().await? {
+        if app.store.run(&job.run).await?.is_some_and(|run| is_done(&run)) {
+            app.store.drop_job(&job.run).await?;
+        }
+    }
     let saved = app.store.schedules().await?;
+    let mut ended = BTreeMap::new();
+    for (sync, running) in saved.iter().filter_map(|(sync, state)| Some((sync, state.running?))) {
+        let last = app.store.runs(Some(sync), 1).await?.into_iter().next();
+        let since = |run: &RunReport| is_done(run) && run.started_at.is_some_and(|started| started >= running.since);
+        if let Some(run) = last.filter(since) {
+            ended.insert(sync.clone(), run);
+        }
+    }
     let plans = plans(app).await?;
     let mut known = runner.plans.lock();
     let mut scheduler = runner.scheduler.lock();
     for (sync, plan) in plans {
         // Those that are new come in with the first turn.
         if let Some(state) = saved.get(&sync) {
-            scheduler.restore(&sync, plan.clone(), *state);
+            match ended.get(&sync) {
+                None => scheduler.restore(&sync, plan.clone(), *state),
+                Some(run) => {
+                    let at = run.ended_at.unwrap_or_else(Utc::now);
+                    scheduler.restore_ended(&sync, plan.clone(), *state, leaves_rejects(run), at);
+                }
+            }
             known.insert(sync, plan);
         }
     }
     Ok(())
+}
+
+/// Whether a run has ended and needs no repetition: the end of a server cancels runs, which the next one repeats.
+fn is_done(run: &RunReport) -> bool {
+    !matches!(run.status, RunStatus::Running | RunStatus::Cancelled)
 }
 
 /// Follows the definitions and takes in what was asked for, then starts what is due.
@@ -164,7 +189,7 @@ async fn take_in(app: &App) -> Result<()> {
     Ok(())
 }
 
-async fn plans(app: &App) -> Result<std::collections::BTreeMap<String, Plan>> {
+async fn plans(app: &App) -> Result<BTreeMap<String, Plan>> {
     let project = app.catalog.project().await.map_err(|problem| tapline_core::Error::internal(problem.detail()))?;
     let plan = |(name, sync): (&String, &tapline_core::config::SyncConfig)| {
         let timetable = Timetable::new(name, &sync.schedule).ok()?;

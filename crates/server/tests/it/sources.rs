@@ -81,7 +81,7 @@ async fn queries_have_rows_columns_and_limits() {
     assert_eq!((&told["errors"][0]["line"], &told["errors"][0]["column"]), (&json!(2), &json!(2)), "{told}");
     query(json!({ "sql": "DROP TABLE x" })).await.fails(422, "SQL-010");
     query(json!({ "sql": sql, "limit": 1_000_000 })).await.fails(400, "API-006");
-    query(json!({ "sql": "SELECT * FROM 's3://other/people.csv'" })).await.fails(502, "S3-009");
+    query(json!({ "sql": "SELECT * FROM 's3://other/people.csv'" })).await.fails(422, "S3-009");
     let local = query(json!({ "sql": "SELECT * FROM '/etc/passwd'" })).await;
     assert!(local.status.is_client_error() || local.status.is_server_error(), "{}", local.text);
     assert!(!local.text.contains("root:"), "{}", local.text);

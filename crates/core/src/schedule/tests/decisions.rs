@@ -77,6 +77,19 @@ fn a_run_that_was_cut_off_is_repeated() {
 }
 
 #[test]
+fn a_run_that_ended_unnoted_is_not_repeated() {
+    let mut killed = scheduler(2);
+    let manual = Timetable::new("s", &Schedule::Manual).expect("valid");
+    killed.put("s", run_once(manual.clone()), at(NOON));
+    killed.request("s", at(NOON));
+    assert_eq!(causes(&killed.decide(at(NOON))), [("s", Cause::Request)]);
+    let mut next = scheduler(2);
+    next.restore_ended("s", run_once(manual), saved(&killed, "s"), false, at("2026-06-01 12:01"));
+    assert_eq!(next.next_wake(at("2026-06-01 12:05")), None);
+    assert_eq!(next.decide(at("2026-06-01 12:05")), []);
+}
+
+#[test]
 fn those_go_first_who_have_waited_longest() {
     let mut scheduler = scheduler(1);
     for (sync, pattern) in [("a", "30 6 * * *"), ("b", "0 6 * * *"), ("c", "45 6 * * *")] {
