@@ -1,265 +1,382 @@
 //! The comparison of a scan with a snapshot, in bounded memory.
-//! Not here: what becomes of the rows (`run`).
+//! Not here: what becomes of the rows (`run`), how they wait on disk (`aside`).
 //! Called by runs and plans.
 //!
-//! Partitions of the snapshot are held in memory while they fit into the budget. Rows whose partition is not held are
-//! set aside in a temporary file per partition and compared after the scan, one partition at a time.
+//! Partitions of the snapshot are held in memory while they fit into the budget, and their rows are compared at once.
+//! Of the others, fingerprints are held, an eighth of the memory: a row that is among them is probably unchanged, and
+//! only its key and hash are noted. Any other row is set aside whole. After the scan, one partition at a time is loaded
+//! and compared with what was noted and set aside, so that no verdict rests on a fingerprint.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Seek};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{AsArray, BinaryArray, FixedSizeBinaryArray, RecordBatch, UInt32Array};
-use arrow::compute::BatchCoalescer;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
-use tapline_core::{Error, Result, codes};
+use tapline_core::Result;
 
+use super::aside::{Aside, AsideReader, AsideRows, Noted};
+use super::fingerprints::Fingerprints;
 use super::known::{Known, Verdict};
-use super::snapshot::{SnapshotReader, SnapshotRef, row_hash};
+use super::snapshot::{SnapshotReader, SnapshotRef};
 use super::{PARTITIONS, RowHash};
 
-/// Memory for the partitions of a snapshot that are held while scanning, in bytes.
+/// Memory for what is held of a snapshot while scanning, in bytes.
 const HELD_BYTES: u64 = 192 << 20;
 /// Estimated memory of one row of a held partition, less its key, in bytes.
 const ROW_BYTES: u64 = 48;
-/// Rows of one batch that is set aside.
-const ASIDE_ROWS: usize = 4096;
 
 /// Compares the rows of one scan with what was delivered before.
 pub(crate) struct Comparison {
     folder: PathBuf,
-    reader: SnapshotReader,
-    held: Vec<Option<Known>>,
-    aside: Vec<Option<Aside>>,
+    snapshot: SnapshotRef,
+    partitions: Vec<Partition>,
+}
+
+/// What is held of a partition, and what waits for the rest of it.
+#[derive(Default)]
+struct Partition {
+    held: Held,
+    noted: Option<Noted>,
+    aside: Option<Aside>,
+}
+
+#[derive(Default)]
+enum Held {
+    #[default]
+    Nothing,
+    Fingerprints(Fingerprints),
+    Rows(Known),
+}
+
+/// What is known of a row while scanning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meeting {
+    /// It was compared.
+    Compared(Verdict),
+    /// It is probably unchanged; its key and hash wait for the end of the scan.
+    Noted,
+    /// It has to be set aside whole.
+    Unknown,
+}
+
+/// How much memory a comparison may take, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// For what is held of the snapshot while scanning, in bytes.
+    pub(crate) bytes: u64,
+    /// Whether fingerprints may stand for rows at first.
+    pub(crate) fingerprints: bool,
+}
+
+impl Memory {
+    /// The memory of a run; without fingerprints where they have misled an attempt.
+    pub(crate) fn of_a_run(fingerprints: bool) -> Self {
+        Self { bytes: HELD_BYTES, fingerprints }
+    }
+
+    /// For how many partitions of a snapshot rows are held, and for how many after those, fingerprints.
+    fn shares(self, snapshot: &SnapshotRef) -> (usize, usize) {
+        let bytes: u64 = snapshot.files.iter().map(|file| file.bytes).sum::<u64>() + snapshot.rows * ROW_BYTES;
+        let rows = bytes / PARTITIONS as u64 + 1;
+        let written: u64 = snapshot.files.iter().map(|file| file.rows).sum();
+        let fingerprints = Fingerprints::bytes(written / PARTITIONS as u64 + 1);
+        let fit = |bytes: u64, each: u64| usize::try_from(bytes / each).unwrap_or(PARTITIONS).min(PARTITIONS);
+        if fit(self.bytes, rows) == PARTITIONS || !self.fingerprints || rows <= fingerprints {
+            return (fit(self.bytes, rows), 0);
+        }
+        let spare = self.bytes.saturating_sub(fingerprints * PARTITIONS as u64);
+        let held = fit(spare, rows - fingerprints);
+        (held, fit(self.bytes - held as u64 * rows, fingerprints).min(PARTITIONS - held))
+    }
+}
+
+/// A partition at the end of the scan.
+pub(crate) struct Ended {
+    /// Its part of the snapshot, with the keys marked that were met.
+    pub(crate) known: Known,
+    /// Noted rows that are unchanged.
+    pub(crate) unchanged: u64,
+    /// Keys of noted rows that were met before.
+    pub(crate) duplicates: Vec<Vec<u8>>,
+    /// Whether a noted row is not unchanged after all: its values are gone, and the scan has to begin again.
+    pub(crate) misled: bool,
+    /// Rows that were set aside.
+    pub(crate) aside: Option<AsideReader>,
 }
 
 impl Comparison {
     /// Opens a snapshot for comparison; an empty one makes every row new.
-    pub(crate) fn open(folder: &Path, snapshot: &SnapshotRef) -> Result<Self> {
-        Self::with_budget(folder, snapshot, HELD_BYTES)
+    pub(crate) fn open(folder: &Path, snapshot: &SnapshotRef, memory: Memory) -> Result<Self> {
+        let (rows, fingerprints) = memory.shares(snapshot);
+        let load = |reader: &mut SnapshotReader, partition: usize| {
+            Ok(if partition < rows {
+                Held::Rows(reader.load(partition)?)
+            } else {
+                Held::Fingerprints(reader.fingerprints(partition)?)
+            })
+        };
+        let held = on_all_processors(folder, snapshot, (0..rows + fingerprints).collect(), load)?;
+        let mut partitions: Vec<Partition> =
+            held.into_iter().map(|held| Partition { held, ..Partition::default() }).collect();
+        partitions.resize_with(PARTITIONS, Partition::default);
+        Ok(Self { folder: folder.to_owned(), snapshot: snapshot.clone(), partitions })
     }
 
-    /// The same with so many bytes for the partitions that are held while scanning.
-    pub(crate) fn with_budget(folder: &Path, snapshot: &SnapshotRef, budget: u64) -> Result<Self> {
-        let mut reader = SnapshotReader::open(folder, snapshot)?;
-        let bytes: u64 = snapshot.files.iter().map(|file| file.bytes).sum::<u64>() + snapshot.rows * ROW_BYTES;
-        let per_partition = bytes / PARTITIONS as u64 + 1;
-        let count = usize::try_from(budget / per_partition).unwrap_or(PARTITIONS).min(PARTITIONS);
-        let held = (0..PARTITIONS)
-            .map(|partition| if partition < count { reader.load(partition).map(Some) } else { Ok(None) })
-            .collect::<Result<_>>()?;
-        Ok(Self { folder: folder.to_owned(), reader, held, aside: (0..PARTITIONS).map(|_| None).collect() })
-    }
-
-    /// Compares a row, or `None` where its partition is not held and the row has to be set aside.
-    pub(crate) fn meet(&mut self, partition: usize, key: &[u8], hash: &RowHash) -> Option<Verdict> {
-        self.held[partition].as_mut().map(|known| known.meet(key, hash))
+    /// Compares a row as far as that can be done now.
+    pub(crate) fn meet(&mut self, partition: usize, key: &[u8], hash: &RowHash) -> Result<Meeting> {
+        let Partition { held, noted, .. } = &mut self.partitions[partition];
+        match held {
+            Held::Rows(known) => return Ok(Meeting::Compared(known.meet(key, hash))),
+            Held::Fingerprints(fingerprints) if fingerprints.contains(hash) => {}
+            Held::Fingerprints(_) | Held::Nothing => return Ok(Meeting::Unknown),
+        }
+        let noted = match noted {
+            Some(noted) => noted,
+            empty => empty.insert(Noted::create(&self.folder)?),
+        };
+        noted.push(key, hash)?;
+        Ok(Meeting::Noted)
     }
 
     /// Sets rows of one partition aside.
     pub(crate) fn set_aside(&mut self, partition: usize, rows: &AsideRows<'_>) -> Result<()> {
-        let aside = match &mut self.aside[partition] {
+        let aside = match &mut self.partitions[partition].aside {
             Some(aside) => aside,
             empty => empty.insert(Aside::create(&self.folder, &rows.batch.schema())?),
         };
         aside.push(rows)
     }
 
-    /// The partitions in order: first those that were held, then the others, loaded for their rows that were set aside.
-    /// `visit` gets the partition's rows that were set aside, and then the comparison at its end.
-    pub(crate) fn take_partition(&mut self, partition: usize) -> Result<(Known, Option<AsideReader>)> {
-        let known = match self.held[partition].take() {
-            Some(known) => known,
-            None => self.reader.load(partition)?,
+    /// Ends the scan for the next partitions, in order, as many at a time as there are processors; none after the last.
+    pub(crate) fn end_some(&mut self) -> Result<Vec<Ended>> {
+        let first = PARTITIONS - self.partitions.len();
+        let count = processors().min(self.partitions.len());
+        let ending = self.partitions.drain(..count).enumerate().map(|(index, part)| (first + index, part)).collect();
+        on_all_processors(&self.folder, &self.snapshot, ending, |reader, (index, partition)| {
+            partition.end(reader, index)
+        })
+    }
+}
+
+impl Partition {
+    fn end(self, reader: &mut SnapshotReader, partition: usize) -> Result<Ended> {
+        let mut known = match self.held {
+            Held::Rows(known) => known,
+            Held::Fingerprints(_) | Held::Nothing => reader.load(partition)?,
         };
-        let aside = self.aside[partition].take().map(Aside::read).transpose()?;
-        Ok((known, aside))
-    }
-}
-
-/// Rows of a batch that belong to one partition.
-pub(crate) struct AsideRows<'a> {
-    /// The mapped rows.
-    pub(crate) batch: &'a RecordBatch,
-    /// Which of them.
-    pub(crate) rows: &'a [u32],
-    /// Their encoded keys.
-    pub(crate) keys: Vec<&'a [u8]>,
-    /// Their hashes.
-    pub(crate) hashes: Vec<RowHash>,
-}
-
-struct Aside {
-    schema: SchemaRef,
-    coalescer: BatchCoalescer,
-    writer: StreamWriter<BufWriter<File>>,
-}
-
-impl Aside {
-    fn create(folder: &Path, rows: &SchemaRef) -> Result<Self> {
-        let mut fields: Vec<_> = rows.fields().iter().cloned().collect();
-        fields.push(Arc::new(Field::new("key", DataType::Binary, false)));
-        fields.push(Arc::new(Field::new("hash", DataType::FixedSizeBinary(16), false)));
-        let schema = Arc::new(Schema::new(fields));
-        std::fs::create_dir_all(folder).map_err(aside_error)?;
-        let file = tempfile::tempfile_in(folder).map_err(aside_error)?;
-        let writer = StreamWriter::try_new(BufWriter::new(file), &schema).map_err(aside_error)?;
-        Ok(Self { coalescer: BatchCoalescer::new(Arc::clone(&schema), ASIDE_ROWS), schema, writer })
-    }
-
-    fn push(&mut self, rows: &AsideRows<'_>) -> Result<()> {
-        let picked = arrow::compute::take_record_batch(rows.batch, &UInt32Array::from(rows.rows.to_vec()))
-            .map_err(aside_error)?;
-        let mut columns = picked.columns().to_vec();
-        columns.push(Arc::new(BinaryArray::from_iter_values(rows.keys.iter().copied())));
-        columns.push(Arc::new(FixedSizeBinaryArray::try_from_iter(rows.hashes.iter()).map_err(aside_error)?));
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(aside_error)?;
-        self.coalescer.push_batch(batch).map_err(aside_error)?;
-        self.write_completed()
-    }
-
-    fn write_completed(&mut self) -> Result<()> {
-        while let Some(batch) = self.coalescer.next_completed_batch() {
-            self.writer.write(&batch).map_err(aside_error)?;
+        let (mut unchanged, mut duplicates, mut misled) = (0, Vec::new(), false);
+        if let Some(noted) = self.noted {
+            let mut rows = noted.read()?;
+            while let Some((key, hash)) = rows.next()? {
+                match known.meet(key, &hash) {
+                    Verdict::Unchanged => unchanged += 1,
+                    Verdict::Duplicate => duplicates.push(key.to_vec()),
+                    Verdict::Updated | Verdict::Inserted => misled = true,
+                }
+            }
         }
-        Ok(())
-    }
-
-    fn read(mut self) -> Result<AsideReader> {
-        self.coalescer.finish_buffered_batch().map_err(aside_error)?;
-        self.write_completed()?;
-        self.writer.finish().map_err(aside_error)?;
-        let buffer = self.writer.into_inner().map_err(aside_error)?;
-        let mut file = buffer.into_inner().map_err(|error| aside_error(error.into_error()))?;
-        file.rewind().map_err(aside_error)?;
-        Ok(AsideReader { reader: StreamReader::try_new(BufReader::new(file), None).map_err(aside_error)? })
+        Ok(Ended { known, unchanged, duplicates, misled, aside: self.aside.map(Aside::read).transpose()? })
     }
 }
 
-/// Reads back the rows of a partition that were set aside.
-pub(crate) struct AsideReader {
-    reader: StreamReader<BufReader<File>>,
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Some rows that were set aside: the mapped rows, their keys and hashes.
-pub(crate) struct AsideBatch {
-    /// The mapped rows.
-    pub(crate) batch: RecordBatch,
-    keys: BinaryArray,
-    hashes: FixedSizeBinaryArray,
-}
-
-impl AsideBatch {
-    /// The encoded key of a row.
-    pub(crate) fn key(&self, row: usize) -> &[u8] {
-        self.keys.value(row)
+/// Does something with each item and a reader of the snapshot, on all processors; the results are in the items' order.
+fn on_all_processors<I: Send, O: Send>(
+    folder: &Path,
+    snapshot: &SnapshotRef,
+    items: Vec<I>,
+    work: impl Fn(&mut SnapshotReader, I) -> Result<O> + Sync,
+) -> Result<Vec<O>> {
+    let workers = processors().min(items.len());
+    let mut shares: Vec<Vec<I>> = (0..workers).map(|_| Vec::new()).collect();
+    for (index, item) in items.into_iter().enumerate() {
+        shares[index % workers].push(item);
     }
-
-    /// The hash of a row.
-    pub(crate) fn hash(&self, row: usize) -> Result<RowHash> {
-        row_hash(self.hashes.value(row))
-    }
-}
-
-impl Iterator for AsideReader {
-    type Item = Result<AsideBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.reader.next()?;
-        Some(batch.map_err(aside_error).and_then(|batch| {
-            let mapped = batch.num_columns() - 2;
-            let indices: Vec<usize> = (0..mapped).collect();
-            Ok(AsideBatch {
-                keys: batch.column(mapped).as_binary::<i32>().clone(),
-                hashes: batch.column(mapped + 1).as_fixed_size_binary().clone(),
-                batch: batch.project(&indices).map_err(aside_error)?,
+    let results: Vec<Result<Vec<O>>> = std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = shares
+            .into_iter()
+            .map(|share| {
+                scope.spawn(move || {
+                    let mut reader = SnapshotReader::open(folder, snapshot)?;
+                    share.into_iter().map(|item| work(&mut reader, item)).collect()
+                })
             })
-        }))
+            .collect();
+        let end = |worker: std::thread::ScopedJoinHandle<'_, _>| {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        running.into_iter().map(end).collect()
+    });
+    let mut done = results.into_iter().map(|share| Ok(share?.into_iter())).collect::<Result<Vec<_>>>()?;
+    let mut ordered = Vec::new();
+    while let Some(next) = (!done.is_empty()).then(|| ordered.len() % workers).and_then(|turn| done[turn].next()) {
+        ordered.push(next);
     }
-}
-
-fn aside_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(codes::FILE_006, "setting rows aside in a temporary file").because(error).hint("make room on the disk")
+    Ok(ordered)
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Int64Array;
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray, Int64Array, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
     use super::*;
-    use crate::diff::rows::partition_of;
+    use crate::diff::rows::{hash, partition_of};
     use crate::diff::snapshot::SnapshotWriter;
 
     const KEY: [u8; 16] = [7; 16];
 
-    /// Compares `scan` with a snapshot of `delivered`, both (key, value), under a memory budget.
-    fn verdicts(delivered: &[(i64, u8)], scan: &[(i64, u8)], budget: u64) -> (Vec<(i64, Verdict)>, Vec<i64>) {
+    /// The hash of a row.
+    fn of(key: i64, value: u8) -> RowHash {
+        hash(&KEY, &[&key.to_be_bytes()[..], &[value]].concat())
+    }
+
+    /// A snapshot of some rows: a base that holds the first half, and a delta with the others.
+    fn snapshot(folder: &Path, rows: &[(i64, RowHash)], deltas: bool) -> SnapshotRef {
+        let write = |name: &str, rows: &[(i64, RowHash)]| {
+            let mut sorted: Vec<_> =
+                rows.iter().map(|(key, hash)| (partition_of(&KEY, &key.to_be_bytes()), key, hash)).collect();
+            sorted.sort();
+            let mut writer = SnapshotWriter::create(folder, name).unwrap();
+            for (partition, key, hash) in sorted {
+                writer.push(partition, &key.to_be_bytes(), Some(hash)).unwrap();
+            }
+            writer.finish().unwrap()
+        };
+        let files = if deltas {
+            let (first, second) = rows.split_at(rows.len() / 2);
+            vec![write("base", first), write("delta", second)]
+        } else {
+            vec![write("base", rows)]
+        };
+        SnapshotRef { files, rows: rows.len() as u64 }
+    }
+
+    /// What a comparison says.
+    #[derive(Debug, Default, PartialEq)]
+    struct Said {
+        unchanged: u64,
+        others: Vec<(i64, Verdict)>,
+        unmet: Vec<i64>,
+        duplicates: usize,
+        misled: bool,
+    }
+
+    /// Compares a scan with a snapshot, both (key, hash).
+    fn compare(delivered: &[(i64, RowHash)], scan: &[(i64, RowHash)], memory: Memory, deltas: bool) -> Said {
         let folder = tempfile::tempdir().unwrap();
-        let mut sorted: Vec<_> =
-            delivered.iter().map(|(key, value)| (partition_of(&KEY, &key.to_be_bytes()), key, value)).collect();
-        sorted.sort();
-        let mut writer = SnapshotWriter::create(folder.path(), "base").unwrap();
-        for (partition, key, value) in sorted {
-            writer.push(partition, &key.to_be_bytes(), Some(&[*value; 16])).unwrap();
-        }
-        let snapshot = SnapshotRef { files: vec![writer.finish().unwrap()], rows: delivered.len() as u64 };
-        let mut comparison = Comparison::with_budget(folder.path(), &snapshot, budget).unwrap();
+        let snapshot = snapshot(folder.path(), delivered, deltas);
+        let mut comparison = Comparison::open(folder.path(), &snapshot, memory).unwrap();
         let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]));
-        let batch = RecordBatch::try_new(
-            schema,
-            vec![Arc::new(Int64Array::from(scan.iter().map(|(key, _)| *key).collect::<Vec<_>>()))],
-        )
-        .unwrap();
-        let mut found = Vec::new();
-        for (row, (key, value)) in scan.iter().enumerate() {
+        let keys: Int64Array = scan.iter().map(|(key, _)| *key).collect::<Vec<_>>().into();
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(keys)]).unwrap();
+        let mut said = Said::default();
+        let count = |said: &mut Said, key: i64, verdict: Verdict| match verdict {
+            Verdict::Unchanged => said.unchanged += 1,
+            verdict => said.others.push((key, verdict)),
+        };
+        for (row, (key, hash)) in scan.iter().enumerate() {
             let encoded = key.to_be_bytes();
             let partition = partition_of(&KEY, &encoded);
-            match comparison.meet(partition, &encoded, &[*value; 16]) {
-                Some(verdict) => found.push((*key, verdict)),
-                None => comparison
-                    .set_aside(
-                        partition,
-                        &AsideRows {
-                            batch: &batch,
-                            rows: &[row as u32],
-                            keys: vec![&encoded],
-                            hashes: vec![[*value; 16]],
-                        },
-                    )
-                    .unwrap(),
-            }
-        }
-        let mut unmet = Vec::new();
-        for partition in 0..PARTITIONS {
-            let (mut known, aside) = comparison.take_partition(partition).unwrap();
-            for batch in aside.into_iter().flatten() {
-                let batch = batch.unwrap();
-                let ids = batch.batch.column(0).as_primitive::<arrow::datatypes::Int64Type>();
-                for row in 0..batch.batch.num_rows() {
-                    found.push((ids.value(row), known.meet(batch.key(row), &batch.hash(row).unwrap())));
+            match comparison.meet(partition, &encoded, hash).unwrap() {
+                Meeting::Compared(verdict) => count(&mut said, *key, verdict),
+                Meeting::Noted => {}
+                Meeting::Unknown => {
+                    let rows =
+                        AsideRows { batch: &batch, rows: &[row as u32], keys: vec![&encoded], hashes: vec![*hash] };
+                    comparison.set_aside(partition, &rows).unwrap();
                 }
             }
-            unmet.extend(known.unmet().map(|key| i64::from_be_bytes(key.try_into().unwrap())));
         }
-        found.sort_by_key(|(key, _)| *key);
-        unmet.sort_unstable();
-        (found, unmet)
+        loop {
+            let ended = comparison.end_some().unwrap();
+            if ended.is_empty() {
+                break;
+            }
+            for mut ended in ended {
+                said.unchanged += ended.unchanged;
+                said.duplicates += ended.duplicates.len();
+                said.misled |= ended.misled;
+                for batch in ended.aside.into_iter().flatten() {
+                    let batch = batch.unwrap();
+                    let ids = batch.batch.column(0).as_primitive::<Int64Type>();
+                    for row in 0..batch.batch.num_rows() {
+                        let verdict = ended.known.meet(batch.key(row), &batch.hash(row).unwrap());
+                        count(&mut said, ids.value(row), verdict);
+                    }
+                }
+                said.unmet.extend(ended.known.unmet().map(|key| i64::from_be_bytes(key.try_into().unwrap())));
+            }
+        }
+        said.others.sort_by_key(|(key, _)| *key);
+        said.unmet.sort_unstable();
+        said
+    }
+
+    /// Everything in memory; nothing; fingerprints of some or all; rows of some and fingerprints of the others.
+    fn memories() -> impl Iterator<Item = Memory> {
+        let bytes = [u64::MAX / 2, 0, 10_000, 30_000, 100_000, 200_000];
+        bytes.into_iter().flat_map(|bytes| [true, false].map(|fingerprints| Memory { bytes, fingerprints }))
     }
 
     #[test]
     fn memory_does_not_change_the_outcome() {
-        let delivered: Vec<(i64, u8)> = (0..5_000).map(|key| (key, 1)).collect();
-        let scan: Vec<(i64, u8)> = (1_000..6_000).map(|key| (key, if key % 10 == 0 { 2 } else { 1 })).collect();
-        let plenty = verdicts(&delivered, &scan, u64::MAX / 2);
-        for budget in [0, 100_000] {
-            assert_eq!(verdicts(&delivered, &scan, budget), plenty);
+        let delivered: Vec<_> = (0..5_000).map(|key| (key, of(key, 1))).collect();
+        let scan: Vec<_> = (1_000..6_000).map(|key| (key, of(key, if key % 10 == 0 { 2 } else { 1 }))).collect();
+        for deltas in [false, true] {
+            for memory in memories() {
+                let said = compare(&delivered, &scan, memory, deltas);
+                let count = |wanted| said.others.iter().filter(|(_, verdict)| *verdict == wanted).count();
+                assert_eq!(
+                    (said.unchanged, count(Verdict::Updated), count(Verdict::Inserted), count(Verdict::Duplicate)),
+                    (3_600, 400, 1_000, 0),
+                    "{memory:?}"
+                );
+                assert_eq!(said.unmet, (0..1_000).collect::<Vec<i64>>());
+                assert_eq!((said.duplicates, said.misled), (0, false));
+            }
         }
-        let (found, unmet) = plenty;
-        let count = |wanted| found.iter().filter(|(_, verdict)| *verdict == wanted).count();
-        assert_eq!((count(Verdict::Unchanged), count(Verdict::Updated), count(Verdict::Inserted)), (3_600, 400, 1_000));
-        assert_eq!(unmet, (0..1_000).collect::<Vec<i64>>());
+    }
+
+    #[test]
+    fn every_kind_of_memory_is_met() {
+        let delivered: Vec<_> = (0..5_000).map(|key| (key, of(key, 1))).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let snapshot = snapshot(folder.path(), &delivered, false);
+        let shares: Vec<(usize, usize)> = memories().map(|memory| memory.shares(&snapshot)).collect();
+        assert_eq!(shares[..4], [(PARTITIONS, 0), (PARTITIONS, 0), (0, 0), (0, 0)]);
+        assert!(shares.iter().any(|(rows, fingerprints)| *rows == 0 && (1..PARTITIONS).contains(fingerprints)));
+        assert!(shares.iter().any(|(rows, fingerprints)| *rows > 0 && rows + fingerprints == PARTITIONS));
+    }
+
+    #[test]
+    fn a_key_that_is_met_twice_is_a_duplicate_in_any_memory() {
+        let delivered: Vec<_> = (0..5_000).map(|key| (key, of(key, 1))).collect();
+        let scan = [delivered.clone(), delivered[..100].to_vec()].concat();
+        for memory in memories() {
+            let said = compare(&delivered, &scan, memory, false);
+            assert_eq!((said.unchanged, said.duplicates + said.others.len()), (5_000, 100), "{memory:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_only_seems_unchanged_is_not_passed_over() {
+        let delivered: Vec<_> = (0..5_000).map(|key| (key, of(key, 1))).collect();
+        // Another row with the fingerprint of a delivered one, in its partition.
+        let partition = |key: i64| partition_of(&KEY, &key.to_be_bytes());
+        for memory in memories() {
+            let scan: Vec<_> = (5_000..5_100)
+                .filter_map(|key| {
+                    delivered.iter().find(|(other, _)| partition(*other) == partition(key)).map(|found| (key, found.1))
+                })
+                .collect();
+            let said = compare(&delivered, &scan, memory, false);
+            assert!(said.misled || said.others.len() == 100, "{memory:?}: {said:?}");
+            assert_eq!(said.unchanged, 0);
+        }
     }
 }

@@ -5,6 +5,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::RowHash;
 
@@ -42,10 +43,15 @@ pub(crate) enum Verdict {
     Duplicate,
 }
 
+/// The key of a row among keys that end there.
+fn key_at<'a>(keys: &'a [u8], ends: &[usize], row: usize) -> &'a [u8] {
+    let start = row.checked_sub(1).map_or(0, |before| ends[before]);
+    &keys[start..ends[row]]
+}
+
 impl Known {
     fn key(&self, row: usize) -> &[u8] {
-        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.keys[start..self.ends[row]]
+        key_at(&self.keys, &self.ends, row)
     }
 
     fn find(&self, key: &[u8]) -> Option<usize> {
@@ -53,26 +59,37 @@ impl Known {
         self.table.find(hash, |row| self.key(*row as usize) == key).map(|row| *row as usize)
     }
 
+    /// Makes room for so many more rows.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        self.ends.reserve(rows);
+        self.hashes.reserve(rows);
+        self.marks.reserve(rows);
+        let Self { keys, ends, table, state, .. } = self;
+        table.reserve(rows, |row| state.hash_one(key_at(keys, ends, *row as usize)));
+    }
+
     /// Records a delivery; a later one of the same key replaces the earlier.
     pub(crate) fn insert(&mut self, key: &[u8], hash: RowHash) {
-        if let Some(row) = self.find(key) {
-            self.hashes[row] = hash;
-            self.marks[row] = Mark::Delivered;
-            return;
+        let Self { keys, ends, hashes, marks, table, state } = self;
+        let entry = table.entry(
+            state.hash_one(key),
+            |row| key_at(keys, ends, *row as usize) == key,
+            |row| state.hash_one(key_at(keys, ends, *row as usize)),
+        );
+        match entry {
+            Entry::Occupied(found) => {
+                let row = *found.get() as usize;
+                hashes[row] = hash;
+                marks[row] = Mark::Delivered;
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(ends.len() as u32);
+                keys.extend_from_slice(key);
+                ends.push(keys.len());
+                hashes.push(hash);
+                marks.push(Mark::Delivered);
+            }
         }
-        let row = self.ends.len();
-        self.keys.extend_from_slice(key);
-        self.ends.push(self.keys.len());
-        self.hashes.push(hash);
-        self.marks.push(Mark::Delivered);
-        let Self { keys, ends, table, state, .. } = self;
-        let key_at = |row: u32| {
-            let row = row as usize;
-            let start = row.checked_sub(1).map_or(0, |before| ends[before]);
-            &keys[start..ends[row]]
-        };
-        let hash = state.hash_one(key_at(row as u32));
-        table.insert_unique(hash, row as u32, |row| state.hash_one(key_at(*row)));
     }
 
     /// Forgets a delivery.

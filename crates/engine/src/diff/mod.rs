@@ -2,8 +2,10 @@
 //! Not here: reading rows (`sql`), delivering them (`run`).
 //! Called by runs and plans.
 
+pub(crate) mod aside;
 pub(crate) mod compare;
 pub(crate) mod files;
+pub(crate) mod fingerprints;
 pub(crate) mod known;
 pub(crate) mod log;
 pub(crate) mod rows;

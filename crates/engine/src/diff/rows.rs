@@ -100,11 +100,36 @@ impl KeyCodec {
     }
 }
 
+/// What a comparison needs to know of some rows.
+#[derive(Debug)]
+pub(crate) struct RowKeys {
+    /// Their encoded keys.
+    pub(crate) keys: Rows,
+    /// Their hashes.
+    pub(crate) hashes: Vec<RowHash>,
+    /// The partitions that their keys belong to.
+    pub(crate) partitions: Vec<usize>,
+    /// Whether any row may lack a part of its key.
+    pub(crate) may_have_null: bool,
+}
+
+impl RowKeys {
+    /// Encodes, hashes and places the rows of a batch.
+    pub(crate) fn of(codec: &KeyCodec, hasher: &RowHasher, rows: &RecordBatch) -> Result<Self> {
+        let keys = codec.encode(rows)?;
+        let partitions = keys.iter().map(|key| partition_of(&hasher.sync_key, key.data())).collect();
+        Ok(Self { hashes: hasher.hash(rows)?, partitions, may_have_null: codec.may_have_null(rows), keys })
+    }
+}
+
 /// Hashes the mapped values of rows: by the names of their fields, in whatever order these come.
 pub(crate) struct RowHasher {
     /// The columns, ordered by name.
     columns: Vec<usize>,
     converter: RowConverter,
+    /// The sync's own key.
+    sync_key: [u8; 16],
+    /// The same, mixed with the names of the fields.
     key: [u8; 16],
 }
 
@@ -119,7 +144,7 @@ impl RowHasher {
             names.extend_from_slice(&(field.name().len() as u64).to_le_bytes());
             names.extend_from_slice(field.name().as_bytes());
         }
-        Ok(Self { columns, converter: converter(&fields)?, key: hash(&key, &names) })
+        Ok(Self { columns, converter: converter(&fields)?, sync_key: key, key: hash(&key, &names) })
     }
 
     /// One hash per row. Field names count, so that a renamed field sends its rows again; their order does not.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tapline_core::{Error, Result};
 
 use super::files::{FileRef, PartitionedReader, PartitionedWriter};
+use super::fingerprints::Fingerprints;
 use super::known::Known;
 use super::{PARTITIONS, RowHash};
 
@@ -53,22 +54,46 @@ impl SnapshotReader {
         let mut known = Known::default();
         for reader in &mut self.readers {
             for batch in reader.partition(partition)? {
-                let (keys, hashes, present) = (
-                    batch.column(0).as_binary::<i32>(),
-                    batch.column(1).as_fixed_size_binary(),
-                    batch.column(2).as_boolean(),
-                );
-                for row in 0..batch.num_rows() {
-                    if present.value(row) {
-                        known.insert(keys.value(row), row_hash(hashes.value(row))?);
-                    } else {
-                        known.remove(keys.value(row));
+                known.reserve(batch.num_rows());
+                for row in rows(&batch) {
+                    match row? {
+                        (key, Some(hash)) => known.insert(key, hash),
+                        (key, None) => known.remove(key),
                     }
                 }
             }
         }
         Ok(known)
     }
+
+    /// The fingerprints of the rows of one partition.
+    pub(crate) fn fingerprints(&mut self, partition: usize) -> Result<Fingerprints> {
+        // A later file replaces rows of an earlier one, and only their keys tell which.
+        let [base] = self.readers.as_mut_slice() else {
+            let known = self.load(partition)?;
+            let mut fingerprints = Fingerprints::with_capacity(known.rows().count());
+            known.rows().for_each(|(_, hash)| fingerprints.insert(hash));
+            return Ok(fingerprints);
+        };
+        let batches = base.partition(partition)?;
+        let mut fingerprints = Fingerprints::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for row in batches.iter().flat_map(rows) {
+            if let (_, Some(hash)) = row? {
+                fingerprints.insert(&hash);
+            }
+        }
+        Ok(fingerprints)
+    }
+}
+
+/// The rows of a batch: key, and hash where the row is present.
+fn rows(batch: &RecordBatch) -> impl Iterator<Item = Result<(&[u8], Option<RowHash>)>> {
+    let (keys, hashes, present) =
+        (batch.column(0).as_binary::<i32>(), batch.column(1).as_fixed_size_binary(), batch.column(2).as_boolean());
+    (0..batch.num_rows()).map(move |row| {
+        let hash = if present.value(row) { Some(row_hash(hashes.value(row))?) } else { None };
+        Ok((keys.value(row), hash))
+    })
 }
 
 /// The 16 bytes of a stored hash.

@@ -4,11 +4,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use tapline_core::config::OnBadKey;
 use tapline_core::{Error, Result, RowId, codes};
 
-use super::payload::RejectedRow;
-use super::stage::{ChangeSink, KEPT_PAYLOADS, Staged};
+use super::payload::{RejectedRow, row_json};
+use super::stage::{ChangeSink, KEPT_PAYLOADS, Keyed, Staged};
 use crate::diff::PARTITIONS;
 use crate::diff::files::FileRef;
 use crate::diff::known::Known;
@@ -151,4 +152,39 @@ pub(super) async fn take_back(
         sink.retract(&rows).await?;
     }
     writer.finish()
+}
+
+/// Notes a row whose key was met before.
+pub(super) fn duplicate(
+    keyed: &mut Keyed<'_>,
+    on_bad_key: OnBadKey,
+    batch: &RecordBatch,
+    row: usize,
+    key: &[u8],
+) -> Result<()> {
+    keyed.duplicates.push(key.to_vec());
+    keep_bad(keyed, on_bad_key, batch, row, key, &codes::KEY_002, "another row has the same primary key")
+}
+
+/// Keeps a row with a bad key to be shown, where it does not stop the run.
+pub(super) fn keep_bad(
+    keyed: &mut Keyed<'_>,
+    on_bad_key: OnBadKey,
+    batch: &RecordBatch,
+    row: usize,
+    key: &[u8],
+    code: &tapline_core::Code,
+    reason: &str,
+) -> Result<()> {
+    if on_bad_key == OnBadKey::Fail || keyed.bad.len() >= KEPT_PAYLOADS {
+        return Ok(());
+    }
+    keyed.bad.push(RejectedRow {
+        encoded_key: key.to_vec(),
+        key: super::payload::key_json(keyed.codec, key)?,
+        code: code.id.to_owned(),
+        reason: reason.to_owned(),
+        payload: Some(row_json(batch, row)?),
+    });
+    Ok(())
 }

@@ -21,6 +21,7 @@ mod properties;
 pub(crate) mod record;
 mod recover;
 mod scan;
+mod shape;
 mod stage;
 mod walk;
 

@@ -93,7 +93,7 @@ async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<
     let record = recovered(job, options, scratch.path()).await?;
     let session = Session::open(job.access(), job.limits.clone())?;
     let full = job.mode(options) == Mode::FullRefresh;
-    let scan_plan = ScanPlan {
+    let mut scan_plan = ScanPlan {
         job,
         record: &record,
         folder: scratch.path().to_owned(),
@@ -108,6 +108,7 @@ async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<
             held: HashSet::new(),
         },
         full: false,
+        misled: false,
         anew: options.full_refresh,
     };
     let mut pins = scan_plan.pins();
@@ -117,6 +118,7 @@ async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<
         let mut sink = Samples { key: prepared.key().to_vec(), wanted: samples, found: Vec::new(), rows: Vec::new() };
         match scan_plan.scan(&mut prepared, &mut sink, &|_, _, _| {}).await? {
             Attempt::Widened(widened) => prepared.query.widen(&widened, &mut pins),
+            Attempt::Misled => scan_plan.misled = true,
             Attempt::BadKeys(bad) => return Err(prepared.stopped_by(bad).await),
             Attempt::Staged(staged) => {
                 let samples = compared(job, &prepared, sink).await?;

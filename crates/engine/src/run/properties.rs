@@ -21,10 +21,11 @@ use tapline_core::{ChangeBatch, Op, Receipt, Result, RowCounts, RowId};
 use super::commit::{Extent, Kept, settle};
 use super::payload::row_json;
 use super::record::{IntentRecord, Record};
-use super::stage::{ChangeSink, Finished, Keyed, Misfits, StagePolicy, Staged, Stager};
-use crate::diff::compare::Comparison;
+use super::shape::Shaped;
+use super::stage::{ChangeSink, Finished, Keyed, StagePolicy, Staged, Stager};
+use crate::diff::compare::{Comparison, Memory};
 use crate::diff::log::Change;
-use crate::diff::rows::{KeyCodec, RowHasher};
+use crate::diff::rows::{KeyCodec, RowHasher, RowKeys};
 use crate::diff::snapshot::SnapshotRef;
 
 const HASH_KEY: [u8; 16] = [42; 16];
@@ -130,13 +131,19 @@ fn encoded<'a>(rows: impl Iterator<Item = (&'a Key, &'a Fields)>) -> HashSet<Vec
     (0..rows.len()).map(|row| keys.row(row).data().to_vec()).collect()
 }
 
+/// Memory for nothing, for some of a snapshot and for all of it.
+fn memory() -> impl Strategy<Value = Memory> {
+    let bytes = prop_oneof![Just(0), Just(1_000), Just(2_000), Just(20_000), Just(u64::MAX / 2)];
+    (bytes, any::<bool>()).prop_map(|(bytes, fingerprints)| Memory { bytes, fingerprints })
+}
+
 /// Delivers a table in batches of `rows` with so much memory, passing over some keys, and gives the snapshot after it.
 fn deliver(
     folder: &std::path::Path,
     run: usize,
     snapshot: &SnapshotRef,
     table: &Table,
-    (rows, memory): (usize, u64),
+    (rows, memory): (usize, Memory),
     passed_over: HashSet<Vec<u8>>,
     held: &mut Held,
 ) -> (Staged, SnapshotRef) {
@@ -144,9 +151,8 @@ fn deliver(
     let key = KEY.map(str::to_owned);
     let codec = KeyCodec::new(&schema, &key).unwrap();
     let hasher = RowHasher::new(&schema, HASH_KEY).unwrap();
-    let comparison = Comparison::with_budget(folder, snapshot, memory).unwrap();
-    let keyed =
-        Keyed::new(&codec, &hasher, HASH_KEY, Some(comparison), folder, &format!("intent-{run}.arrow")).unwrap();
+    let comparison = Comparison::open(folder, snapshot, memory).unwrap();
+    let keyed = Keyed::new(&codec, HASH_KEY, Some(comparison), folder, &format!("intent-{run}.arrow")).unwrap();
     let policy = StagePolicy {
         write: Write::Upsert,
         on_bad_key: OnBadKey::Fail,
@@ -160,7 +166,9 @@ fn deliver(
     let all: Vec<(&Key, &Fields)> = table.iter().collect();
     for part in all.chunks(rows) {
         let part = batch(part);
-        block_on(stager.push(&part, &Misfits { rows: &[], original: &part })).unwrap();
+        let keys = Some(RowKeys::of(&codec, &hasher, &part).unwrap());
+        let shaped = Shaped { model: part.clone(), mapped: part.clone(), rows: part, misfits: Vec::new(), keys };
+        block_on(stager.push(&shaped)).unwrap();
     }
     let Finished::Staged(staged) = block_on(stager.finish()).unwrap() else { panic!("no key is bad") };
     let after = Record { snapshot: snapshot.clone(), ..Record::default() };
@@ -179,7 +187,7 @@ proptest! {
     /// are those of a plain comparison.
     #[test]
     fn the_destination_follows_any_history(
-        history in vec((table(), 1..50_usize, prop_oneof![Just(0), Just(2_000), Just(u64::MAX / 2)]), 1..14)
+        history in vec((table(), 1..50_usize, memory()), 1..14)
     ) {
         let folder = tempfile::tempdir().unwrap();
         let mut held = Held::default();
@@ -215,7 +223,7 @@ proptest! {
     /// Rows that are passed over stay as they are, and are told as rejected.
     #[test]
     fn what_is_passed_over_stays(
-        tables in (table(), table()), rows in 1..50_usize, memory in prop_oneof![Just(0), Just(u64::MAX / 2)],
+        tables in (table(), table()), rows in 1..50_usize, memory in memory(),
         third in 0..3_usize,
     ) {
         let folder = tempfile::tempdir().unwrap();

@@ -156,7 +156,7 @@ impl Walk<'_> {
         let found = Found::Part(answers);
         let (extent, outcomes) = found.extent();
         let name = format!("snapshot-{}.arrow", self.lease.generation);
-        let codec = scanned.codec.as_ref();
+        let codec = scanned.codec.as_deref();
         let settled = settle(&job.folder(), &name, body, extent, outcomes, codec, &scanned.kept, &mut counts)?;
         let mut rejected = std::mem::take(&mut scanned.staged.rejected);
         rejected.extend(settled.rejected);

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
@@ -19,8 +20,9 @@ use super::drift::{self, Conform};
 use super::job::{SyncJob, hex, key_fields};
 use super::mapping::Mapping;
 use super::record::{KeyField, Record};
-use super::stage::{ChangeSink, Finished, Keyed, Misfits, StagePolicy, Staged, Stager};
-use crate::diff::compare::Comparison;
+use super::shape::Shaper;
+use super::stage::{ChangeSink, Finished, Keyed, StagePolicy, Staged, Stager};
+use crate::diff::compare::{Comparison, Memory};
 use crate::diff::log::Change;
 use crate::diff::rows::{KeyCodec, RowHasher, hash};
 use crate::sql::{Pins, Query, ScanReport, Session, StreamError, Widened};
@@ -39,6 +41,8 @@ pub(crate) struct ScanPlan<'a> {
     pub(crate) policy: StagePolicy,
     /// Whether the stream is replaced as a whole, so that every row is new.
     pub(crate) full: bool,
+    /// Whether fingerprints have misled an attempt before this one.
+    pub(crate) misled: bool,
     /// Whether somebody asked by name for the stream to become what the model is now, whatever changed.
     pub(crate) anew: bool,
 }
@@ -46,13 +50,10 @@ pub(crate) struct ScanPlan<'a> {
 /// A planned model with its mapping.
 pub(crate) struct Prepared {
     pub(crate) query: Query,
-    mapping: Mapping,
-    conform: Option<Conform>,
+    shaper: Arc<Shaper>,
     cursor: Option<Cursor>,
     /// Where the cursor bounds the scan, how far it had come.
     bounded: Option<CursorMark>,
-    codec: Option<KeyCodec>,
-    hasher: RowHasher,
     record: Record,
     first_delivery: bool,
 }
@@ -65,6 +66,8 @@ pub(crate) enum Attempt {
     Widened(Box<Widened>),
     /// Bad keys stop the run.
     BadKeys(BadKeys),
+    /// Rows that seemed unchanged were not; nothing of the attempt may be used, and the next must be told.
+    Misled,
 }
 
 /// A model that was read to its end, staged and ready to be published.
@@ -72,7 +75,7 @@ pub(crate) struct Scanned {
     pub(crate) staged: Staged,
     pub(crate) writer: Box<dyn Writer>,
     pub(crate) kept: Kept,
-    pub(crate) codec: Option<KeyCodec>,
+    pub(crate) codec: Option<Arc<KeyCodec>>,
     /// The record that the comparison went by; a new one where this is a first delivery.
     pub(crate) record: Record,
     pub(crate) first_delivery: bool,
@@ -114,9 +117,9 @@ impl ScanPlan<'_> {
         let schema = conform.as_ref().map_or_else(|| mapping.schema(), Conform::schema);
         let codec = match mapping.key() {
             [] => None,
-            key => Some(KeyCodec::new(schema, key)?),
+            key => Some(Arc::new(KeyCodec::new(schema, key)?)),
         };
-        let key = codec.as_ref().map(key_fields).unwrap_or_default();
+        let key = codec.as_deref().map(key_fields).unwrap_or_default();
         // A snapshot of other key columns says nothing about these.
         let first_delivery = self.record.hash_key.is_empty() || self.record.key != key;
         let record = if first_delivery {
@@ -124,7 +127,10 @@ impl ScanPlan<'_> {
         } else {
             self.record.clone()
         };
-        let hasher = RowHasher::new(schema, record.hash_key()?)?;
+        let keys = match codec {
+            None => None,
+            Some(codec) => Some((codec, RowHasher::new(schema, record.hash_key()?)?)),
+        };
         let cursor = Cursor::bind(sync, &query.schema())?;
         let mut bounded = None;
         if let Some(cursor) = &cursor
@@ -134,7 +140,8 @@ impl ScanPlan<'_> {
             query = query.at_or_past(cursor.index(), bound)?;
             bounded = Some(mark.clone());
         }
-        Ok(Prepared { query, mapping, conform, cursor, bounded, codec, hasher, record, first_delivery })
+        let shaper = Arc::new(Shaper::new(mapping, conform, keys));
+        Ok(Prepared { query, shaper, cursor, bounded, record, first_delivery })
     }
 
     /// How far the cursor has come, where that says which rows can be left out: not while rows or lines are open that
@@ -152,31 +159,30 @@ impl ScanPlan<'_> {
         sink: &mut dyn ChangeSink,
         progress: &(dyn Fn(ScanReport, RowCounts, u64) + Send + Sync),
     ) -> Result<Attempt> {
-        let Prepared { query, mapping, conform, cursor, codec, hasher, record, .. } = prepared;
-        let keyed = match codec {
+        let Prepared { query, shaper, cursor, record, .. } = prepared;
+        let keyed = match shaper.codec() {
             None => None,
             Some(codec) => {
-                let comparison = if self.full { None } else { Some(Comparison::open(&self.folder, &record.snapshot)?) };
+                let comparison = if self.full {
+                    None
+                } else {
+                    Some(Comparison::open(&self.folder, &record.snapshot, Memory::of_a_run(!self.misled))?)
+                };
                 let hash_key = record.hash_key()?;
-                Some(Keyed::new(codec, hasher, hash_key, comparison, &self.folder, &self.log_name)?)
+                Some(Keyed::new(codec, hash_key, comparison, &self.folder, &self.log_name)?)
             }
         };
         let mut stager = Stager::new(keyed, self.policy.clone(), sink);
-        let mut stream = query.stream().await?;
+        let mut stream = std::pin::pin!(shaper.shape_all(query.stream().await?));
         let total = query.bytes_total();
         let mut told = Instant::now();
         while let Some(batch) = stream.next().await {
             match batch {
-                Ok(batch) => {
+                Ok(shaped) => {
                     if let Some(cursor) = &mut *cursor {
-                        cursor.observe(&batch)?;
+                        cursor.observe(&shaped.model)?;
                     }
-                    let mapped = mapping.apply(&batch)?;
-                    let (rows, misfits) = match &*conform {
-                        None => (mapped.clone(), Vec::new()),
-                        Some(conform) => conform.apply(&mapped)?,
-                    };
-                    stager.push(&rows, &Misfits { rows: &misfits, original: &mapped }).await?;
+                    stager.push(&shaped).await?;
                 }
                 Err(StreamError::Widened(widened)) => return Ok(Attempt::Widened(widened)),
                 Err(StreamError::Failed(error)) => return Err(error),
@@ -189,11 +195,11 @@ impl ScanPlan<'_> {
                 break;
             }
         }
-        drop(stream);
         progress(query.scan(), stager.counts(), total);
         Ok(match stager.finish().await? {
             Finished::Staged(staged) => Attempt::Staged(staged),
             Finished::BadKeys(bad) => Attempt::BadKeys(bad),
+            Finished::Misled => Attempt::Misled,
         })
     }
 }
@@ -201,22 +207,22 @@ impl ScanPlan<'_> {
 impl Prepared {
     /// The fields that are delivered.
     pub(crate) fn schema(&self) -> &SchemaRef {
-        self.conform.as_ref().map_or_else(|| self.mapping.schema(), Conform::schema)
+        self.shaper.schema()
     }
 
     /// Those of them that hold the primary key.
     pub(crate) fn key(&self) -> &[String] {
-        self.mapping.key()
+        self.shaper.mapping().key()
     }
 
     /// The codec of the key; `None` without one.
     pub(crate) fn codec(&self) -> Option<&KeyCodec> {
-        self.codec.as_ref()
+        self.shaper.codec().map(Arc::as_ref)
     }
 
     /// The error of a run that bad keys stop, with their places in the files where those can be found.
     pub(crate) async fn stopped_by(&self, bad: BadKeys) -> Error {
-        match (&self.codec, self.mapping.key_columns()) {
+        match (self.codec(), self.shaper.mapping().key_columns()) {
             (Some(codec), Some(columns)) => bad.located(&self.query, &columns, codec).await,
             _ => bad.error,
         }
@@ -224,7 +230,7 @@ impl Prepared {
 
     /// What is worth a line in the run's history.
     pub(crate) fn notes(&self) -> &[String] {
-        self.conform.as_ref().map_or(&[], Conform::notes)
+        self.shaper.conform().map_or(&[], Conform::notes)
     }
 
     /// What a run goes on with after reading.
@@ -240,7 +246,7 @@ impl Prepared {
             staged,
             writer,
             kept,
-            codec: self.codec,
+            codec: self.shaper.codec().cloned(),
             record: self.record,
             first_delivery: self.first_delivery,
             manifest: self.query.manifest_digest(),

@@ -9,16 +9,18 @@ use async_trait::async_trait;
 use tapline_core::config::{OnBadKey, Write};
 use tapline_core::{ChangeBatch, Error, Op, Outcome, Receipt, Result, RowCounts, RowId, RowOutcome, codes};
 
-use super::bad_keys::{BadKeys, BadRows, duplicate_insertions, stopped_by, take_back};
+use super::bad_keys::{BadKeys, BadRows, duplicate, duplicate_insertions, keep_bad, stopped_by, take_back};
 use super::drift::Misfit;
 use super::payload::{RejectedRow, row_json};
+use super::shape::Shaped;
 use crate::diff::PARTITIONS;
 use crate::diff::RowHash;
-use crate::diff::compare::{AsideRows, Comparison};
+use crate::diff::aside::AsideRows;
+use crate::diff::compare::{Comparison, Ended, Meeting};
 use crate::diff::files::FileRef;
 use crate::diff::known::Verdict;
 use crate::diff::log::{Change, LogRow, LogWriter};
-use crate::diff::rows::{KeyCodec, RowHasher, hash, partition_of};
+use crate::diff::rows::{KeyCodec, RowKeys, hash, partition_of};
 
 /// Rejected rows whose payload is kept.
 pub(super) const KEPT_PAYLOADS: usize = 10_000;
@@ -81,6 +83,8 @@ pub(crate) enum Finished {
     Staged(Staged),
     /// Bad keys stop the run.
     BadKeys(BadKeys),
+    /// Rows that seemed unchanged were not; nothing of the attempt may be used.
+    Misled,
 }
 
 /// Stages one scan.
@@ -102,8 +106,6 @@ pub(crate) struct Stager<'a> {
 pub(crate) struct Keyed<'a> {
     /// Encodes keys.
     pub(crate) codec: &'a KeyCodec,
-    /// Hashes rows.
-    pub(crate) hasher: &'a RowHasher,
     /// The sync's own key.
     pub(crate) hash_key: [u8; 16],
     /// What was delivered before; absent in a full refresh, where every row is new.
@@ -112,32 +114,17 @@ pub(crate) struct Keyed<'a> {
     pub(crate) log_place: (std::path::PathBuf, String),
     log: LogWriter,
     nulls: u64,
-    bad: Vec<RejectedRow>,
-    duplicates: Vec<Vec<u8>>,
+    pub(super) bad: Vec<RejectedRow>,
+    pub(super) duplicates: Vec<Vec<u8>>,
     /// Keys of rows that do not fit the columns of the last run or are held back, by partition: they are still in the
     /// model.
     misfits: Vec<(usize, Vec<u8>)>,
-}
-
-/// Mapped rows of which some do not fit.
-pub(crate) struct Misfits<'a> {
-    /// Which, in order.
-    pub(crate) rows: &'a [Misfit],
-    /// All rows as the model gave them, to be shown.
-    pub(crate) original: &'a RecordBatch,
-}
-
-impl Misfits<'_> {
-    fn of(&self, row: usize) -> Option<&Misfit> {
-        self.rows.binary_search_by_key(&row, |misfit| misfit.row).ok().map(|index| &self.rows[index])
-    }
 }
 
 impl<'a> Keyed<'a> {
     /// Begins the log `name` in `folder`.
     pub(crate) fn new(
         codec: &'a KeyCodec,
-        hasher: &'a RowHasher,
         hash_key: [u8; 16],
         comparison: Option<Comparison>,
         folder: &std::path::Path,
@@ -145,7 +132,6 @@ impl<'a> Keyed<'a> {
     ) -> Result<Self> {
         Ok(Self {
             codec,
-            hasher,
             hash_key,
             comparison,
             log_place: (folder.to_owned(), name.to_owned()),
@@ -202,14 +188,13 @@ impl<'a> Stager<'a> {
         self.policy.limit.is_some_and(|limit| self.delivered >= limit)
     }
 
-    /// Takes some mapped rows; `misfits` are among them.
-    pub(crate) async fn push(&mut self, batch: &RecordBatch, misfits: &Misfits<'_>) -> Result<()> {
-        let Some(keyed) = &mut self.keyed else {
-            return self.push_unkeyed(batch, misfits).await;
+    /// Takes some shaped rows.
+    pub(crate) async fn push(&mut self, shaped: &Shaped) -> Result<()> {
+        let (Some(keyed), Some(row_keys)) = (&mut self.keyed, &shaped.keys) else {
+            return self.push_unkeyed(shaped).await;
         };
-        let keys = keyed.codec.encode(batch)?;
-        let hashes = keyed.hasher.hash(batch)?;
-        let may_be_null = keyed.codec.may_have_null(batch);
+        let batch = &shaped.rows;
+        let RowKeys { keys, hashes, partitions, may_have_null } = row_keys;
         let mut picked = Vec::with_capacity(batch.num_rows());
         let mut aside: Vec<Vec<u32>> = Vec::new();
         for (row, hash) in hashes.iter().enumerate() {
@@ -223,10 +208,10 @@ impl<'a> Stager<'a> {
             if self.policy.held.contains(key) {
                 self.counts.read += 1;
                 self.counts.rejected += 1;
-                keyed.misfits.push((partition_of(&keyed.hash_key, key), key.to_vec()));
+                keyed.misfits.push((partitions[row], key.to_vec()));
                 continue;
             }
-            if may_be_null && keyed.codec.has_null(batch, row) {
+            if *may_have_null && keyed.codec.has_null(batch, row) {
                 self.counts.read += 1;
                 self.counts.rejected += 1;
                 keyed.nulls += 1;
@@ -241,20 +226,21 @@ impl<'a> Stager<'a> {
                 )?;
                 continue;
             }
-            let partition = partition_of(&keyed.hash_key, key);
-            if let Some(misfit) = misfits.of(row) {
+            let partition = partitions[row];
+            if let Some(misfit) = shaped.misfit(row) {
                 self.counts.read += 1;
                 self.counts.rejected += 1;
                 keyed.misfits.push((partition, key.to_vec()));
                 let shown = super::payload::key_json(keyed.codec, key)?;
-                keep_misfit(&mut self.rejected, misfit, misfits.original, key.to_vec(), shown)?;
+                keep_misfit(&mut self.rejected, misfit, &shaped.mapped, key.to_vec(), shown)?;
                 continue;
             }
             let verdict = match &mut keyed.comparison {
                 None => Verdict::Inserted,
-                Some(comparison) => match comparison.meet(partition, key, hash) {
-                    Some(verdict) => verdict,
-                    None => {
+                Some(comparison) => match comparison.meet(partition, key, hash)? {
+                    Meeting::Compared(verdict) => verdict,
+                    Meeting::Noted => continue,
+                    Meeting::Unknown => {
                         aside.resize_with(PARTITIONS, Vec::new);
                         aside[partition].push(row as u32);
                         continue;
@@ -293,13 +279,14 @@ impl<'a> Stager<'a> {
     }
 
     /// Takes mapped rows of a sync without a primary key.
-    async fn push_unkeyed(&mut self, batch: &RecordBatch, misfits: &Misfits<'_>) -> Result<()> {
+    async fn push_unkeyed(&mut self, shaped: &Shaped) -> Result<()> {
+        let batch = &shaped.rows;
         let mut picked: Vec<u32> = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            match misfits.of(row) {
+            match shaped.misfit(row) {
                 None => picked.push(row as u32),
                 Some(misfit) => {
-                    keep_misfit(&mut self.rejected, misfit, misfits.original, Vec::new(), serde_json::Value::Null)?;
+                    keep_misfit(&mut self.rejected, misfit, &shaped.mapped, Vec::new(), serde_json::Value::Null)?;
                 }
             }
         }
@@ -391,8 +378,10 @@ impl<'a> Stager<'a> {
     pub(crate) async fn finish(mut self) -> Result<Finished> {
         let op = self.op();
         let cut = self.is_cut();
-        if let Some(comparison) = self.keyed.as_mut().and_then(|keyed| keyed.comparison.take()) {
-            self.finish_comparison(comparison, cut).await?;
+        if let Some(comparison) = self.keyed.as_mut().and_then(|keyed| keyed.comparison.take())
+            && !self.finish_comparison(comparison, cut).await?
+        {
+            return Ok(Finished::Misled);
         }
         self.flush(op).await?;
         let mut staged = Staged {
@@ -423,48 +412,83 @@ impl<'a> Stager<'a> {
         Ok(Finished::Staged(staged))
     }
 
-    async fn finish_comparison(&mut self, mut comparison: Comparison, cut: bool) -> Result<()> {
-        let op = self.op();
+    /// Compares partition by partition; `false` where the scan has to begin again.
+    async fn finish_comparison(&mut self, mut comparison: Comparison, cut: bool) -> Result<bool> {
         let mut unmet_keys: Vec<Vec<u8>> = Vec::new();
-        for partition in 0..PARTITIONS {
-            let (mut known, aside) = comparison.take_partition(partition)?;
-            for rows in aside.into_iter().flatten() {
-                let rows = rows?;
-                let mut picked = Vec::new();
-                for row in 0..rows.batch.num_rows() {
-                    if self.policy.limit.is_some_and(|limit| self.delivered >= limit) {
-                        break;
-                    }
-                    let (key, row_hash) = (rows.key(row), rows.hash(row)?);
-                    let verdict = known.meet(key, &row_hash);
-                    self.counts.read += 1;
-                    if let Some(change) = judge(&mut self.counts, self.policy.write, verdict) {
-                        picked.push(row as u32);
-                        self.delivered += 1;
-                        self.pending.add(partition, change, key, row_hash);
-                    } else if let (Verdict::Duplicate, Some(keyed)) = (verdict, &mut self.keyed) {
-                        duplicate(keyed, self.policy.on_bad_key, &rows.batch, row, key)?;
-                    }
-                }
-                self.pending.take(&rows.batch, picked)?;
-                self.flush_full(op).await?;
+        let mut partition = 0;
+        loop {
+            let ended = comparison.end_some()?;
+            if ended.is_empty() {
+                break;
             }
-            for (_, key) in self.misfits_of(partition) {
-                known.meet(key, &[0; 16]);
-            }
-            if self.policy.propagate_deletes && !cut && self.policy.only.is_none() {
-                let (held, gone): (Vec<&[u8]>, Vec<&[u8]>) =
-                    known.unmet().partition(|key| self.policy.held.contains(*key));
-                self.counts.delete_rejected += held.len() as u64;
-                unmet_keys.extend(gone.into_iter().map(<[u8]>::to_vec));
-                if unmet_keys.len() >= self.policy.batch_rows {
-                    self.flush(op).await?;
-                    self.delete(std::mem::take(&mut unmet_keys)).await?;
+            for ended in ended {
+                if !self.finish_partition(partition, ended, cut, &mut unmet_keys).await? {
+                    return Ok(false);
                 }
+                partition += 1;
             }
         }
-        self.flush(op).await?;
-        self.delete(unmet_keys).await
+        self.flush(self.op()).await?;
+        self.delete(unmet_keys).await?;
+        Ok(true)
+    }
+
+    async fn finish_partition(
+        &mut self,
+        partition: usize,
+        ended: Ended,
+        cut: bool,
+        unmet_keys: &mut Vec<Vec<u8>>,
+    ) -> Result<bool> {
+        let op = self.op();
+        let Ended { mut known, unchanged, duplicates, misled, aside } = ended;
+        // A rejected row is shown with its values, which were not noted.
+        if misled || (!duplicates.is_empty() && self.policy.on_bad_key == OnBadKey::Reject) {
+            return Ok(false);
+        }
+        self.counts.read += unchanged + duplicates.len() as u64;
+        self.counts.rejected += duplicates.len() as u64;
+        match self.policy.write {
+            Write::Insert => self.counts.skipped += unchanged,
+            Write::Upsert | Write::Update => self.counts.unchanged += unchanged,
+        }
+        if let Some(keyed) = &mut self.keyed {
+            keyed.duplicates.extend(duplicates);
+        }
+        for rows in aside.into_iter().flatten() {
+            let rows = rows?;
+            let mut picked = Vec::new();
+            for row in 0..rows.batch.num_rows() {
+                if self.policy.limit.is_some_and(|limit| self.delivered >= limit) {
+                    break;
+                }
+                let (key, row_hash) = (rows.key(row), rows.hash(row)?);
+                let verdict = known.meet(key, &row_hash);
+                self.counts.read += 1;
+                if let Some(change) = judge(&mut self.counts, self.policy.write, verdict) {
+                    picked.push(row as u32);
+                    self.delivered += 1;
+                    self.pending.add(partition, change, key, row_hash);
+                } else if let (Verdict::Duplicate, Some(keyed)) = (verdict, &mut self.keyed) {
+                    duplicate(keyed, self.policy.on_bad_key, &rows.batch, row, key)?;
+                }
+            }
+            self.pending.take(&rows.batch, picked)?;
+            self.flush_full(op).await?;
+        }
+        for (_, key) in self.misfits_of(partition) {
+            known.meet(key, &[0; 16]);
+        }
+        if self.policy.propagate_deletes && !cut && self.policy.only.is_none() {
+            let (held, gone): (Vec<&[u8]>, Vec<&[u8]>) = known.unmet().partition(|key| self.policy.held.contains(*key));
+            self.counts.delete_rejected += held.len() as u64;
+            unmet_keys.extend(gone.into_iter().map(<[u8]>::to_vec));
+            if unmet_keys.len() >= self.policy.batch_rows {
+                self.flush(op).await?;
+                self.delete(std::mem::take(unmet_keys)).await?;
+            }
+        }
+        Ok(true)
     }
 
     fn misfits_of(&self, partition: usize) -> impl Iterator<Item = &(usize, Vec<u8>)> {
@@ -533,33 +557,6 @@ fn judge(counts: &mut RowCounts, write: Write, verdict: Verdict) -> Option<Chang
         (Verdict::Duplicate, _) => counts.rejected += 1,
     }
     None
-}
-
-fn duplicate(keyed: &mut Keyed<'_>, on_bad_key: OnBadKey, batch: &RecordBatch, row: usize, key: &[u8]) -> Result<()> {
-    keyed.duplicates.push(key.to_vec());
-    keep_bad(keyed, on_bad_key, batch, row, key, &codes::KEY_002, "another row has the same primary key")
-}
-
-fn keep_bad(
-    keyed: &mut Keyed<'_>,
-    on_bad_key: OnBadKey,
-    batch: &RecordBatch,
-    row: usize,
-    key: &[u8],
-    code: &tapline_core::Code,
-    reason: &str,
-) -> Result<()> {
-    if on_bad_key == OnBadKey::Fail || keyed.bad.len() >= KEPT_PAYLOADS {
-        return Ok(());
-    }
-    keyed.bad.push(RejectedRow {
-        encoded_key: key.to_vec(),
-        key: super::payload::key_json(keyed.codec, key)?,
-        code: code.id.to_owned(),
-        reason: reason.to_owned(),
-        payload: Some(row_json(batch, row)?),
-    });
-    Ok(())
 }
 
 /// Sets a row aside that does not fit the columns of the last run.

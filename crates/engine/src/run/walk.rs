@@ -230,7 +230,7 @@ impl Walk<'_> {
         let before = record.clone();
         let full = self.mode() == Mode::FullRefresh;
         let part = scanned.staged.cut || self.options.only_rejects;
-        record.key = scanned.codec.as_ref().map(key_fields).unwrap_or_default();
+        record.key = scanned.codec.as_deref().map(key_fields).unwrap_or_default();
         record.published = Some(self.lease.generation);
         // A run that delivers a part leaves the rest to the next: what that one compares the files with stays as it was.
         if !part {
@@ -467,7 +467,7 @@ impl Walk<'_> {
 
     async fn read(&mut self, session: &Session, record: &Record) -> Result<Scanned> {
         let job = self.job;
-        let plan = ScanPlan {
+        let mut plan = ScanPlan {
             job,
             record,
             log_name: format!("intent-{}.arrow", self.lease.generation),
@@ -483,6 +483,7 @@ impl Walk<'_> {
                 held: self.held().await?,
             },
             full: self.mode() == Mode::FullRefresh,
+            misled: false,
             anew: self.options.full_refresh,
         };
         let mut pins = plan.pins();
@@ -520,6 +521,10 @@ impl Walk<'_> {
                     writer.abort().await?;
                     return Err(prepared.stopped_by(bad).await);
                 }
+                Ok(Attempt::Misled) => {
+                    writer.abort().await?;
+                    plan.misled = true;
+                }
                 Ok(Attempt::Widened(widened)) => {
                     writer.abort().await?;
                     self.note(format!("{widened}; reading again with a wider type"));
@@ -551,7 +556,7 @@ impl Walk<'_> {
         }
         let folder = job.folder();
         let name = format!("snapshot-{}.arrow", self.lease.generation);
-        let (codec, outcomes) = (scanned.codec.as_ref(), receipt.outcomes);
+        let (codec, outcomes) = (scanned.codec.as_deref(), receipt.outcomes);
         let settled = settle(&folder, &name, intent, Extent::Whole, outcomes, codec, &scanned.kept, counts)?;
         failpoint("after-snapshot");
         let mut rejected = std::mem::take(&mut scanned.staged.rejected);
