@@ -97,7 +97,7 @@ pub struct CsvOptions {
     /// DuckDB's name for `on_bad_row`: `true` is `reject`, `false` is `fail`. `on_bad_row` wins where both are given.
     #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub ignore_errors: Option<bool>,
-    /// Rows to look at per file for detection; the types are then binding: a later line that does not fit them is rejected. -1 means all rows at hand.
+    /// Rows to look at per file for detection; -1 means all that is at hand. Together with `ignore_errors` the types found there are binding: a later line that does not fit them is rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample_size: Option<i64>,
     /// Longest row in bytes; longer ones are rejected.
@@ -134,7 +134,7 @@ pub struct CsvOptions {
     /// Accepted for compatibility, without effect: every rejected line is counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejects_limit: Option<u64>,
-    /// How many files, from the first on, are looked at for the types, which are then binding; by default, and with -1, files across the whole table.
+    /// How many files, from the first on, are looked at for the types; by default, and with -1, files across the whole table. Together with `ignore_errors` these types are binding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_to_sniff: Option<i64>,
     /// The longest row in bytes where `max_line_size` does not say it; buffers have the size they need.
@@ -330,9 +330,10 @@ impl CsvOptions {
         self.strict.unwrap_or(true)
     }
 
-    /// The caller says which rows tell the types: a later value that does not fit them is not of its column's type.
+    /// The caller says which rows tell the types, and that those which do not fit them are to be set aside.
     pub(crate) fn limits_sample(&self) -> bool {
-        self.sample_size.is_some_and(|rows| rows > 0) || self.sniffed_files().is_some()
+        let limited = self.sample_size.is_some_and(|rows| rows > 0) || self.sniffed_files().is_some();
+        limited && self.ignore_errors == Some(true)
     }
 
     /// How many files tell the types, where not all of them do.

@@ -248,14 +248,20 @@ fn the_pinned_format_survives_serialisation() {
 }
 
 #[test]
-fn a_sample_size_that_is_given_binds_the_types() {
+fn a_sample_whose_misfits_are_to_be_ignored_binds_the_types() {
     let mut text = "a,b\n".to_owned();
     (0..3000).for_each(|row| text.push_str(&format!("{row},x\n")));
     text.push_str("late,x\n");
-    assert_eq!(read(&text).rows.len(), 3001, "without it the column widens");
-    let table = read_with(&text, r#"{"sample_size": 10}"#);
+    for widens in ["{}", r#"{"sample_size": 10}"#, r#"{"ignore_errors": true}"#] {
+        assert_eq!(read_with(&text, widens).rows.len(), 3001, "{widens}");
+    }
+    let table = read_with(&text, r#"{"sample_size": 10, "ignore_errors": true}"#);
     assert_eq!((table.rows.len(), table.reject_codes()), (3000, vec![(3002, "invalid_value")]));
-    assert_eq!(read_with("a\n1\nx\n", r#"{"sample_size": 1}"#).schema(), "a VARCHAR", "a started step is taken");
+    assert_eq!(
+        read_with("a\n1\nx\n", r#"{"sample_size": 1, "ignore_errors": true}"#).schema(),
+        "a VARCHAR",
+        "a started step is taken"
+    );
 }
 
 #[test]
