@@ -88,7 +88,7 @@ pub struct CsvOptions {
     /// Fill rows that are too short with NULL instead of rejecting them.
     #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub null_padding: Option<bool>,
-    /// `false` tolerates text after a closing quote and unclosed quotes.
+    /// `false` tolerates text after a closing quote and unclosed quotes, and leaves out surplus fields.
     #[serde(alias = "strict_mode", deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
     /// What a line that does not fit does: `reject` (default) sets it aside, `fail` ends the run.
@@ -97,7 +97,7 @@ pub struct CsvOptions {
     /// DuckDB's name for `on_bad_row`: `true` is `reject`, `false` is `fail`. `on_bad_row` wins where both are given.
     #[serde(deserialize_with = "flag", skip_serializing_if = "Option::is_none")]
     pub ignore_errors: Option<bool>,
-    /// Rows to look at per file for detection; -1 means all that is at hand.
+    /// Rows to look at per file for detection; -1 means all that is at hand. Together with `ignore_errors` the types found there are binding: a later line that does not fit them is rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample_size: Option<i64>,
     /// Longest row in bytes; longer ones are rejected.
@@ -134,10 +134,10 @@ pub struct CsvOptions {
     /// Accepted for compatibility, without effect: every rejected line is counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejects_limit: Option<u64>,
-    /// Accepted for compatibility, without effect: files are looked at across the whole table.
+    /// How many files, from the first on, are looked at for the types; by default, and with -1, files across the whole table. Together with `ignore_errors` these types are binding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_to_sniff: Option<i64>,
-    /// Accepted for compatibility, without effect: buffers have the size they need.
+    /// The longest row in bytes where `max_line_size` does not say it; buffers have the size they need.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buffer_size: Option<u64>,
     /// Accepted for compatibility, without effect: how a file is read never changes what is read.
@@ -186,6 +186,12 @@ impl CsvOptions {
         }
         merged.extend(object(&given));
         let merged: CsvOptions = serde_json::from_value(Value::Object(merged)).map_err(twice)?;
+        if given.auto_detect == Some(false) && merged.columns.is_none() {
+            return Err(CsvError::Argument {
+                argument: "auto_detect".to_owned(),
+                message: "without detection the columns have to be given: columns = {'name': 'TYPE', …}".to_owned(),
+            });
+        }
         merged.validate()?;
         Ok(merged)
     }
@@ -253,6 +259,14 @@ impl CsvOptions {
         if self.max_line_size == Some(0) || self.max_line_size.is_some_and(|size| size > 1 << 30) {
             return Err(setting("max_line_size", "use 1 to 1073741824 bytes"));
         }
+        if self.buffer_size == Some(0)
+            || self.buffer_size.zip(self.max_line_size).is_some_and(|(buffer, line)| buffer < line)
+        {
+            return Err(setting("buffer_size", "use at least the bytes of max_line_size"));
+        }
+        if self.sample_size.is_some_and(|rows| rows == 0 || rows < -1) {
+            return Err(setting("sample_size", "use a number of rows, or -1 for all of them"));
+        }
         if self.columns.is_some() && (self.types.is_some() || self.names.is_some()) {
             return Err(setting("columns", "it is the whole schema: do not give `types` or `names` with it"));
         }
@@ -316,8 +330,20 @@ impl CsvOptions {
         self.strict.unwrap_or(true)
     }
 
+    /// The caller says which rows tell the types, and that those which do not fit them are to be set aside.
+    pub(crate) fn limits_sample(&self) -> bool {
+        let limited = self.sample_size.is_some_and(|rows| rows > 0) || self.sniffed_files().is_some();
+        limited && self.ignore_errors == Some(true)
+    }
+
+    /// How many files tell the types, where not all of them do.
+    pub fn sniffed_files(&self) -> Option<usize> {
+        self.files_to_sniff.and_then(|files| usize::try_from(files).ok())
+    }
+
     pub(crate) fn line_limit(&self) -> usize {
-        usize::try_from(self.max_line_size.unwrap_or(DEFAULT_MAX_LINE_SIZE)).unwrap_or(usize::MAX)
+        let limit = self.max_line_size.or(self.buffer_size).unwrap_or(DEFAULT_MAX_LINE_SIZE);
+        usize::try_from(limit.min(1 << 30)).unwrap_or(usize::MAX)
     }
 
     /// The declared type of a column, by name (case-insensitively) or position.

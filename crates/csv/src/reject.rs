@@ -72,7 +72,7 @@ pub struct LineCounts {
     pub preamble: u64,
     /// Rows (among `rows`) that were too short and padded with NULL.
     pub padded: u64,
-    /// Rows (among `rows`) whose surplus trailing empty fields were left out.
+    /// Rows (among `rows`) whose surplus fields were left out: empty ones, and unless `strict` all of them.
     pub trimmed: u64,
 }
 

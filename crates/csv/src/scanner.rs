@@ -24,6 +24,8 @@ pub(crate) struct Syntax {
     pub comment_unless_fields: Option<usize>,
     /// Text after a closing quote spoils a record; otherwise such a quote is text.
     pub strict: bool,
+    /// Where such a quote is tolerated it belongs to nobody, as the caller says that a quote in a value is doubled.
+    pub drops_quotes: bool,
     /// The longest record in bytes. Unless `strict`, a quote that is not closed within so many bytes is text, too.
     pub limit: usize,
 }
@@ -47,6 +49,8 @@ impl Syntax {
                 .map(|comment| comment.as_bytes()[0]),
             comment_unless_fields: dialect.may_mark_rows().then_some(columns),
             strict: options.is_strict(),
+            drops_quotes: !options.is_strict()
+                && quote.is_some_and(|quote| options.escape.as_deref().map(str::as_bytes) == Some(&[quote])),
             limit: options.line_limit(),
         }
     }
@@ -369,7 +373,12 @@ impl<'a> Scanner<'a> {
                 let after = self.after_quote(position + 1, end, misplaced);
                 match after {
                     AfterQuote::Unknown => return Quoted::Unclosed,
-                    AfterQuote::Text if !self.syntax.strict => misplaced = true,
+                    AfterQuote::Text if !self.syntax.strict => {
+                        misplaced = true;
+                        if self.syntax.drops_quotes {
+                            kind = FieldKind::Escaped;
+                        }
+                    }
                     after => {
                         let field = FieldSpan { start: offset(open + 1), end: offset(position), kind };
                         return Quoted::Closed { field, after };
@@ -509,7 +518,9 @@ pub(crate) fn unescape<'a>(text: &[u8], syntax: &Syntax, scratch: &'a mut Vec<u8
         // Of a pair the second one stays.
         let kept = position + usize::from(doubled || escaped);
         scratch.extend_from_slice(&rest[..position]);
-        scratch.push(rest[kept]);
+        if doubled || escaped || byte != quote || !syntax.drops_quotes {
+            scratch.push(rest[kept]);
+        }
         rest = &rest[kept + 1..];
     }
     scratch.extend_from_slice(rest);

@@ -86,7 +86,7 @@ pub fn told(batch: &RecordBatch) -> Vec<Option<String>> {
         let pair = |(name, data_type): (&Option<String>, &Option<String>)| {
             let [name, data_type] = [name, data_type].map(|text| text.clone().unwrap_or_default());
             let quoted = format!("'{}'", name.replace('\'', "\\'"));
-            let name = if name.contains('\'') { quoted } else { name };
+            let name = if name.contains(['\'', ',']) { quoted } else { name };
             format!("{{'name': {name}, 'type': {data_type}}}")
         };
         Some(format!("[{}]", names.iter().zip(&types).map(pair).collect::<Vec<_>>().join(", ")))
@@ -109,6 +109,7 @@ fn column(array: &ArrayRef) -> Vec<Option<String>> {
         DataType::Timestamp(_, Some(_)) => fraction(&text(row).replace('T', " ").replace('Z', "")) + "+00",
         DataType::Timestamp(_, None) => fraction(&text(row).replace('T', " ")),
         DataType::Time64(_) => fraction(&text(row)),
+        DataType::FixedSizeBinary(16) => uuid(&text(row)),
         DataType::Binary => blob(array.as_binary::<i32>().value(row)),
         _ => text(row),
     };
@@ -122,6 +123,11 @@ fn blob(bytes: &[u8]) -> String {
         .iter()
         .map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("\\x{byte:02X}") })
         .collect()
+}
+
+/// The digits of a UUID with its hyphens.
+fn uuid(digits: &str) -> String {
+    [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| &digits[group]).join("-")
 }
 
 /// Fractions of seconds without zeros at their end.

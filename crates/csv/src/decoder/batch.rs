@@ -92,13 +92,13 @@ impl Decoder {
         self.readers[column].build(self.cells(column)).map_err(|error| self.batch_error(&error))
     }
 
-    /// Takes rows out that do not fit the declared types, of all columns. Gives the arrays that were built on the way, by column.
+    /// Takes rows out that do not fit the binding types, of all columns. Gives the arrays that were built on the way, by column.
     fn reject_declared_misfits(&mut self) -> Result<Vec<Option<ArrayRef>>, DecodeError> {
         let mut arrays: Vec<Option<ArrayRef>> = vec![None; self.columns.len()];
         let mut bad: Vec<(usize, Option<String>)> = Vec::new();
         for (column, array) in arrays.iter_mut().enumerate() {
             let CsvColumn { declared, data_type, name, .. } = &self.columns[column];
-            if *declared && *data_type != CsvType::Varchar {
+            if (*declared || self.settings.types_bind) && *data_type != CsvType::Varchar {
                 let built = self.build(column)?;
                 bad.extend(built.misfits.into_iter().map(|row| (row, Some(name.clone()))));
                 *array = Some(built.array);

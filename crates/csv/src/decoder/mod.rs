@@ -76,6 +76,10 @@ struct Settings {
     /// The only line break that may end a row.
     line_break: Option<Newline>,
     null_padding: bool,
+    /// Surplus fields are left out.
+    cuts_surplus: bool,
+    /// Inferred types are as binding as declared ones.
+    types_bind: bool,
     union_by_name: bool,
     header: bool,
     /// Lines that name the columns together.
@@ -149,6 +153,8 @@ impl Decoder {
             policy: options.bad_row_policy(),
             line_break: options.line_break(),
             null_padding: options.null_padding.unwrap_or(false),
+            cuts_surplus: !options.is_strict(),
+            types_bind: options.limits_sample(),
             union_by_name: options.union_by_name.unwrap_or(false),
             header: dialect.header,
             header_lines: dialect.header_lines,
@@ -340,7 +346,10 @@ impl Decoder {
                     let found = self.rows.fields.len() - base;
                     if found == width {
                         None
-                    } else if found > width && self.rows.fields[base + width..].iter().all(|field| field.is_blank()) {
+                    } else if found > width
+                        && (self.settings.cuts_surplus
+                            || self.rows.fields[base + width..].iter().all(|field| field.is_blank()))
+                    {
                         self.counts.trimmed += 1;
                         self.rows.fields.truncate(base + width);
                         None

@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     allowed: Option<Vec<CsvType>>,
     /// Candidates among the narrower number types, the narrowest first.
     narrow: Vec<CsvType>,
+    /// Moments without a zone are in UTC where others have one: the caller names TIMESTAMPTZ as a candidate.
+    unzoned_is_utc: bool,
 }
 
 impl Rules {
@@ -41,7 +43,9 @@ impl Rules {
             _ => 5,
         });
         narrow.dedup();
+        let unzoned_is_utc = allowed.as_ref().is_some_and(|allowed| allowed.contains(&CsvType::TimestampTz));
         Ok(Rules {
+            unzoned_is_utc,
             nulls: NullRule::new(options),
             style: NumberStyle::new(options),
             date_format: options.dateformat.clone(),
@@ -88,6 +92,8 @@ pub(crate) struct Evidence {
     dates: u16,
     timestamps: u16,
     zoned: Option<bool>,
+    /// Some moments have a zone, others do not.
+    mixed_zones: bool,
     twelve_hours: Option<bool>,
     /// Every timestamp has seconds, and no fraction of one.
     whole_seconds: bool,
@@ -106,6 +112,7 @@ impl Default for Evidence {
             dates: u16::MAX,
             timestamps: u16::MAX,
             zoned: None,
+            mixed_zones: false,
             twelve_hours: None,
             whole_seconds: true,
         }
@@ -176,7 +183,11 @@ impl Evidence {
         };
         self.timestamps &= found.shapes;
         self.whole_seconds &= found.whole_seconds;
-        if *self.zoned.get_or_insert(found.zoned) != found.zoned
+        if *self.zoned.get_or_insert(found.zoned) != found.zoned {
+            self.mixed_zones = true;
+            self.zoned = Some(true);
+        }
+        if (self.mixed_zones && !rules.unzoned_is_utc)
             || *self.twelve_hours.get_or_insert(found.twelve_hours) != found.twelve_hours
         {
             self.timestamps = 0;
@@ -245,6 +256,11 @@ impl Evidence {
                 .map_or(TEXT, |shape| (data_type, format(shape)));
         }
         TEXT
+    }
+
+    /// The column holds moments with and without a zone, which its type reads as those of UTC only where it is declared.
+    pub(crate) fn mixes_zones(&self) -> bool {
+        self.mixed_zones
     }
 
     /// The format of dates or timestamps, where the type is declared and all values allow only one.

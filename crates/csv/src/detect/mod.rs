@@ -27,6 +27,8 @@ use structure::Structure;
 
 /// Rows looked at per file, unless `sample_size` says otherwise.
 const SAMPLE_ROWS: usize = 20_480;
+/// `sample_size` counts in steps of so many rows, as in DuckDB, and a started step is taken.
+const SAMPLE_STEP: usize = 2048;
 
 /// The start of a file, already decompressed, still in its own encoding.
 #[derive(Debug, Clone, Copy)]
@@ -76,15 +78,22 @@ pub fn detect(samples: &[Sample<'_>], options: &CsvOptions) -> Result<Detection,
         })
         .collect();
     let rows = match options.sample_size {
-        // The header is no row.
-        Some(rows) if rows > 0 => usize::try_from(rows).unwrap_or(usize::MAX).saturating_add(1),
+        Some(rows) if rows > 0 => {
+            (usize::try_from(rows).unwrap_or(usize::MAX) / SAMPLE_STEP).saturating_add(1).saturating_mul(SAMPLE_STEP)
+        }
         Some(_) => usize::MAX,
         None => SAMPLE_ROWS,
     };
+    skip_leaves_lines(&texts, options)?;
     let rules = Rules::new(options)?;
     let look = |texts: &[Text<'_>], reasons: &mut Vec<String>| {
         let mut dialect = choose_dialect(texts, options, encoding::name_of(encoding), reasons);
-        let structure = structure::find(texts, &mut dialect, options, &rules, rows, reasons);
+        let mut structure = structure::find(texts, &mut dialect, options, &rules, rows, reasons);
+        if structure.title_first && starts_where_told(options) {
+            reasons.push("one column: skip says where the table begins, and that line has one field".to_owned());
+            (dialect.delimiter, dialect.quote, dialect.escape) = (String::new(), None, None);
+            structure = structure::find(texts, &mut dialect, options, &rules, rows, &mut Vec::new());
+        }
         (dialect, structure)
     };
     let (mut dialect, mut structure) = look(&texts, &mut reasons);
@@ -115,7 +124,7 @@ pub fn detect(samples: &[Sample<'_>], options: &CsvOptions) -> Result<Detection,
         rows,
     };
     let (columns, all_rows) = match &options.columns {
-        Some(schema) => (declared_columns(schema, options, &mut reasons)?, true),
+        Some(schema) => (source.declared_columns(schema, &mut reasons)?, true),
         None => source.columns(&mut reasons)?,
     };
     Ok(Detection { format: TableFormat { dialect, columns, others }, reasons, all_rows })
@@ -171,18 +180,25 @@ fn choose_encoding(
     Ok(encoding)
 }
 
-/// The columns of a schema that the settings give in full.
-fn declared_columns(
-    schema: &ColumnTypes,
-    options: &CsvOptions,
-    reasons: &mut Vec<String>,
-) -> Result<Vec<CsvColumn>, CsvError> {
-    reasons.push(format!("{} columns: set", schema.0.len()));
-    let column = |(name, type_name): &(String, String)| {
-        let data_type = CsvType::parse(type_name)?;
-        Ok(CsvColumn::declared(name.clone(), data_type, options))
-    };
-    schema.0.iter().map(column).collect()
+/// More lines to skip than there are is a mistake worth an error; a file of nothing is not.
+fn skip_leaves_lines(texts: &[Text<'_>], options: &CsvOptions) -> Result<(), CsvError> {
+    let Some(skip) = options.skip.filter(|_| options.columns.is_none()) else { return Ok(()) };
+    let lines = |text: &Text<'_>| text.bytes.split_inclusive(|byte| *byte == b'\n').count() as u64;
+    let longest = texts.iter().map(lines).max().unwrap_or(0);
+    if longest > 0 && longest < skip && texts.iter().all(|text| text.complete && !text.bytes.contains(&b'\r')) {
+        return Err(crate::options::setting("skip", format!("{skip} lines are to be skipped of {longest}")));
+    }
+    Ok(())
+}
+
+/// The line at which the table begins is given, and nothing that tells its columns.
+fn starts_where_told(options: &CsvOptions) -> bool {
+    let told = [options.delim.is_some(), options.columns.is_some(), options.names.is_some(), options.types.is_some()];
+    options.skip.is_some()
+        && options.header != Some(true)
+        && options.null_padding != Some(true)
+        && options.auto_detect != Some(false)
+        && !told.contains(&true)
 }
 
 /// All that the columns are found out from.
@@ -205,6 +221,27 @@ struct Gathered {
 }
 
 impl Source<'_> {
+    /// The columns of a schema that the settings give in full. The samples tell how its dates are spelled where the settings do not.
+    fn declared_columns(&self, schema: &ColumnTypes, reasons: &mut Vec<String>) -> Result<Vec<CsvColumn>, CsvError> {
+        reasons.push(format!("{} columns: set", schema.0.len()));
+        let column = |(name, type_name): &(String, String)| {
+            Ok(CsvColumn::declared(name.clone(), CsvType::parse(type_name)?, self.options))
+        };
+        let mut columns = schema.0.iter().map(column).collect::<Result<Vec<_>, CsvError>>()?;
+        let unformatted = |column: &CsvColumn| {
+            column.format.is_none() && (column.data_type == CsvType::Date || column.data_type.is_moment())
+        };
+        if self.options.auto_detect != Some(false) && columns.iter().any(unformatted) {
+            let gathered = self.gather(false)?;
+            for (column, evidence) in columns.iter_mut().zip(&gathered.evidence) {
+                if unformatted(column) {
+                    column.format = evidence.format_as(column.data_type, self.rules);
+                }
+            }
+        }
+        Ok(columns)
+    }
+
     /// The columns, and whether all rows were looked at for them.
     fn columns(&self, reasons: &mut Vec<String>) -> Result<(Vec<CsvColumn>, bool), CsvError> {
         let mut gathered = self.gather(false)?;
@@ -253,7 +290,8 @@ impl Source<'_> {
                 ambiguous.push(name.clone());
             }
             let header_name = (header_name != name && self.dialect.header).then_some(header_name);
-            columns.push(CsvColumn { name, header_name, data_type, format, declared: declared.is_some() });
+            let declared = declared.is_some() || (data_type == CsvType::TimestampTz && evidence.mixes_zones());
+            columns.push(CsvColumn { name, header_name, data_type, format, declared });
         }
         if !ambiguous.is_empty() {
             reasons.push(format!(
@@ -262,6 +300,7 @@ impl Source<'_> {
             ));
         }
         superfluous_types(self.options, &columns)?;
+        superfluous_names(self.options, &columns)?;
         Ok((columns, all_rows))
     }
 
@@ -272,7 +311,8 @@ impl Source<'_> {
         let mut evidence = vec![Evidence::default(); names.len()];
         let mut scratch = Vec::new();
         let mut all_rows = true;
-        for text in self.texts {
+        let sniffed = self.options.sniffed_files().unwrap_or(usize::MAX);
+        for (number, text) in self.texts.iter().enumerate() {
             let other = self.others.iter().find(|(name, _)| name == text.name);
             let dialect = other.map_or(self.dialect, |(_, dialect)| dialect);
             let mark = dialect.comment.as_ref().filter(|_| dialect.comment_detected && !comment_rows);
@@ -281,7 +321,9 @@ impl Source<'_> {
             all_rows &= parsed.records.len() < self.rows;
             let body = structure::body(&parsed, dialect);
             let (positions, width) = match body.header.as_slice() {
-                [] => ((0..names.len()).map(Some).collect(), self.structure.width),
+                header if header.is_empty() || self.options.columns.is_some() => {
+                    ((0..names.len()).map(Some).collect(), self.structure.width)
+                }
                 header => {
                     let found = column_names(structure::header_cells(&parsed, header, self.structure.width));
                     if self.options.union_by_name == Some(true) {
@@ -297,6 +339,9 @@ impl Source<'_> {
                     (self.positions(text.name, &names, &found)?, found.len())
                 }
             };
+            if number >= sniffed {
+                continue;
+            }
             for line in body
                 .rows
                 .into_iter()
@@ -305,7 +350,7 @@ impl Source<'_> {
                 let fields = parsed.fields(line);
                 let surplus = fields.get(width..).unwrap_or_default();
                 let short = fields.len() < width && self.options.null_padding != Some(true);
-                if short || !surplus.iter().all(|field| field.is_blank()) {
+                if short || (self.options.is_strict() && !surplus.iter().all(|field| field.is_blank())) {
                     continue;
                 }
                 for (evidence, position) in evidence.iter_mut().zip(&positions) {
@@ -330,6 +375,16 @@ impl Source<'_> {
             }
             _ => Ok(positions),
         }
+    }
+}
+
+/// As little as a column that is to hold no NULL.
+fn superfluous_names(options: &CsvOptions, columns: &[CsvColumn]) -> Result<(), CsvError> {
+    let forced = options.force_not_null.as_ref().map(|names| names.as_slice()).unwrap_or_default();
+    let known = |name: &&String| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    match forced.iter().find(|name| !known(name)) {
+        Some(name) => Err(crate::options::setting("force_not_null", format!("there is no column {name:?}"))),
+        None => Ok(()),
     }
 }
 

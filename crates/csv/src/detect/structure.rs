@@ -21,6 +21,8 @@ pub(crate) struct Structure {
     pub width: usize,
     /// Column names as they come from the header, or `column0`, ….
     pub names: Vec<String>,
+    /// The first line has one field and the table has more.
+    pub title_first: bool,
 }
 
 /// Header and rows of a sample.
@@ -88,7 +90,7 @@ pub(crate) fn find(
     dialect.header = options.header.unwrap_or(false);
     let names = options.names.clone().unwrap_or_else(|| vec!["column0".to_owned()]);
     reasons.push("no rows to look at".to_owned());
-    Structure { width: names.len(), names }
+    Structure { width: names.len(), names, title_first: false }
 }
 
 /// One sample and the settings.
@@ -155,7 +157,8 @@ impl Finder<'_> {
             reasons.push(format!("{} header lines: set", dialect.header_lines));
         }
         reasons.push(format!("{}: {why}", if header { "header" } else { "no header" }));
-        Structure { width, names: column_names(cells) }
+        let title_first = width > 1 && records[0].width == 1 && records[0].kind == RecordKind::Fields;
+        Structure { width, names: column_names(cells), title_first }
     }
 
     /// The number of fields that most rows have; empty fields at the end count where most rows have them.

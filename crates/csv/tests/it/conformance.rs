@@ -23,7 +23,7 @@ const POLLUTED_GIVEN: f64 = 9.69;
 /// Files read as DuckDB reads them.
 const ORACLE: usize = 470;
 /// Calls of `read_csv` and `sniff_csv` answered as DuckDB answers them.
-const CALLS: usize = 441;
+const CALLS: usize = 453;
 
 /// Differences for which no general reason is known.
 const ORACLE_UNEXPLAINED: usize = 3;

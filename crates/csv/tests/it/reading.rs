@@ -246,3 +246,71 @@ fn the_pinned_format_survives_serialisation() {
     assert_eq!(serde_json::from_str::<tapline_csv::TableFormat>(&text).expect("the same format"), table.format);
     assert!(text.contains("%d/%m/%Y"), "{text}");
 }
+
+#[test]
+fn a_sample_whose_misfits_are_to_be_ignored_binds_the_types() {
+    let mut text = "a,b\n".to_owned();
+    (0..3000).for_each(|row| text.push_str(&format!("{row},x\n")));
+    text.push_str("late,x\n");
+    for widens in ["{}", r#"{"sample_size": 10}"#, r#"{"ignore_errors": true}"#] {
+        assert_eq!(read_with(&text, widens).rows.len(), 3001, "{widens}");
+    }
+    let table = read_with(&text, r#"{"sample_size": 10, "ignore_errors": true}"#);
+    assert_eq!((table.rows.len(), table.reject_codes()), (3000, vec![(3002, "invalid_value")]));
+    assert_eq!(
+        read_with("a\n1\nx\n", r#"{"sample_size": 1, "ignore_errors": true}"#).schema(),
+        "a VARCHAR",
+        "a started step is taken"
+    );
+}
+
+#[test]
+fn tolerance_leaves_out_surplus_fields_and_says_so() {
+    let table = read_with("1,2\n3,4,5\n", r#"{"columns": {"a": "BIGINT", "b": "BIGINT"}, "strict": false}"#);
+    assert_eq!((table.lines(), table.counts.trimmed), (vec!["1|2".to_owned(), "3|4".to_owned()], 1));
+    let table = read_with("1,2\n3,4,5\n", r#"{"columns": {"a": "BIGINT", "b": "BIGINT"}}"#);
+    assert_eq!(table.reject_codes(), [(2, "too_many_fields")]);
+}
+
+#[test]
+fn stray_quotes_are_text_unless_the_escape_is_given() {
+    let text = "1;\"x \"y\" z\"\n2;\"p \"\"q\"\" r\"\n";
+    let plain = read_with(text, r#"{"delim": ";", "header": false, "strict": false}"#);
+    assert_eq!(plain.lines(), ["1|x \"y\" z", "2|p \"q\" r"]);
+    let given = read_with(text, r#"{"delim": ";", "header": false, "strict": false, "quote": "\"", "escape": "\""}"#);
+    assert_eq!(given.lines(), ["1|x y z", "2|p \"q\" r"]);
+}
+
+#[test]
+fn skip_says_where_the_table_begins() {
+    let text = "title\nby me\na,b\n1,2\n3,4\n";
+    assert_eq!(read_with(text, r#"{"skip": 2}"#).schema(), "a BIGINT, b BIGINT");
+    assert_eq!(read_with(text, r#"{"skip": 1, "header": false}"#).lines(), ["by me", "a,b", "1,2", "3,4"]);
+    assert!(read_files(&[text.as_bytes()], &options(r#"{"skip": 9}"#)).is_err());
+}
+
+#[test]
+fn declared_dates_are_read_in_the_one_order_that_fits() {
+    let settings = r#"{"columns": {"d": "DATE"}, "header": true}"#;
+    assert_eq!(read_with("d\n12/31/2024\n01/02/2024\n", settings).lines(), ["2024-12-31", "2024-01-02"]);
+    assert_eq!(read_with("d\n01/02/2024\n", settings).rejects.len(), 1);
+}
+
+#[test]
+fn a_candidate_with_a_zone_reads_moments_without_one() {
+    let text = "t\n2024-01-01 10:00:00\n2024-01-01 10:00:00+01\n";
+    assert_eq!(read(text).schema(), "t VARCHAR");
+    let named = read_with(text, r#"{"auto_type_candidates": ["TIMESTAMPTZ"]}"#);
+    assert_eq!((named.schema().as_str(), named.rows.len()), ("t TIMESTAMP WITH TIME ZONE", 2));
+}
+
+#[test]
+fn settings_that_the_file_contradicts_are_mistakes() {
+    let text = "a,b\n1,xxxxxxxxxxxxxxxxxxxx\n";
+    for settings in
+        [r#"{"sample_size": 0}"#, r#"{"sample_size": -2}"#, r#"{"force_not_null": ["c"]}"#, r#"{"buffer_size": 0}"#]
+    {
+        assert!(read_files(&[text.as_bytes()], &options(settings)).is_err(), "{settings}");
+    }
+    assert_eq!(read_with(text, r#"{"buffer_size": 10}"#).reject_codes(), [(2, "line_too_long")]);
+}

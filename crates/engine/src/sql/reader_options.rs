@@ -93,8 +93,6 @@ impl ReaderOptions {
                 "binary_as_string" if reference.reader == Some(FileFormat::Parquet) => {
                     options.binary_as_string = flag(name, value)?;
                 }
-                // How many files are looked into never changes what is read.
-                "files_to_sniff" if reference.reader == Some(FileFormat::Csv) => {}
                 "format" if reference.reader == Some(FileFormat::Ndjson) => one_object_per_line(value)?,
                 _ if reference.reader == Some(FileFormat::Csv) => {
                     rest.insert(name.clone(), value.clone());
