@@ -14,6 +14,7 @@ on_all!(
     a_header_only_file_makes_an_empty_table,
     a_first_full_refresh_goes_on_incrementally,
     a_limited_run_is_finished_by_the_next,
+    a_retry_without_rejected_rows_reads_nothing,
 );
 
 /// The customers of the first run.
@@ -228,7 +229,20 @@ fn a_limited_run_is_finished_by_the_next(target: &Target) {
     put(&world, Format::Csv, &second_day());
     let run = world.sync_with(&["--limit", "1"]).ended(0, "succeeded");
     assert_eq!(run.report["rows"]["deleted"], 0, "{}", run.outcome);
-    world.sync().ended(0, "succeeded");
+    // Deletions are never a part of it, even where the limit leaves no row out.
+    let run = world.sync_with(&["--limit", "5000"]).ended(0, "succeeded");
+    assert_eq!(run.report["rows"]["deleted"], 0, "{}", run.outcome);
+    let run = world.sync().ended(0, "succeeded");
+    assert_eq!((&run.report["rows"]["inserted"], &run.report["rows"]["updated"]), (&0.into(), &0.into()));
     target.holds("customers", &second_day());
     world.sync().ended(0, "unchanged");
+    world.tapline(&["sync", "rows", "--limit", "0"]).exits(2);
+}
+
+fn a_retry_without_rejected_rows_reads_nothing(target: &Target) {
+    let world = world(target, Format::Csv, "incremental", "");
+    put(&world, Format::Csv, &first_day());
+    world.sync().ended(0, "succeeded");
+    let retried = world.tapline(&["retry", "rows", "--format", "json"]).exits(0).json();
+    assert_eq!((&retried["status"], &retried["files"]["read"]), (&"unchanged".into(), &0.into()), "{retried:#}");
 }

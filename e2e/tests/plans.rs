@@ -5,7 +5,14 @@ use serde_json::json;
 
 use crate::harness::{Delivery, Target, World, on_both};
 
-on_both!(a_plan_writes_nothing_and_says_what_a_run_then_does, a_saved_plan_holds_or_stops_the_run, previews);
+on_both!(
+    a_plan_writes_nothing_and_says_what_a_run_then_does,
+    a_saved_plan_holds_or_stops_the_run,
+    the_plan_of_a_first_run_outlives_failed_runs,
+    a_plan_shows_rejected_rows_as_such,
+    a_plan_says_which_guard_would_stop_the_run,
+    previews,
+);
 
 fn world(target: &Target, options: &str) -> World {
     let world = World::new();
@@ -62,6 +69,77 @@ fn a_saved_plan_holds_or_stops_the_run(target: &Target) {
     assert_eq!(target.tables(), Vec::<String>::new());
     world.tapline(&["plan", "rows", "-o", "plan.json"]).exits(0);
     world.sync_with(&["--plan", "plan.json"]).ended(0, "succeeded").counted(&[("read", 5), ("inserted", 5)]);
+}
+
+fn the_plan_of_a_first_run_outlives_failed_runs(target: &Target) {
+    let planned = |table: &str| {
+        let world = World::new();
+        world.put("customers.csv", "id,name\n1,one\n2,two\n3,three\n4,four\n5,five\n");
+        world.deliver(target, Delivery { table, ..Delivery::default() });
+        world.tapline(&["plan", "rows", "-o", "plan.json"]).exits(0);
+        world
+    };
+    // With no state yet.
+    let world = planned("people");
+    world.sync_with(&["--plan", "plan.json"]).ended(0, "succeeded").counted(&[("read", 5), ("inserted", 5)]);
+    // With a state that a run made which delivered nothing.
+    let world = planned("customers");
+    world.put("customers.csv", "id,name\n1,one\n1,two\n");
+    world.tapline(&["sync", "rows"]).fails(4, "KEY-002");
+    world.tapline(&["sync", "rows", "--plan", "plan.json"]).fails(4, "KEY-002");
+    world.put("customers.csv", "id,name\n1,one\n2,two\n3,three\n4,four\n5,five!\n");
+    world.tapline(&["sync", "rows", "--plan", "plan.json"]).fails(4, "SYNC-004");
+    world.put("customers.csv", "id,name\n1,one\n2,two\n3,three\n4,four\n5,five\n");
+    world.sync_with(&["--plan", "plan.json"]).ended(0, "succeeded").counted(&[("read", 5), ("inserted", 5)]);
+    // It is done: there is nothing of it left to do.
+    world.tapline(&["sync", "rows", "--plan", "plan.json"]).fails(4, "SYNC-004");
+    world.put("customers.csv", "id,name\n1,one\n2,zwei\n3,three\n4,four\n5,five\n");
+    world.tapline(&["plan", "rows", "-o", "plan.json"]).exits(0);
+    world.sync_with(&["--plan", "plan.json"]).ended(0, "succeeded").counted(&[
+        ("read", 5),
+        ("updated", 1),
+        ("unchanged", 4),
+    ]);
+}
+
+fn a_plan_shows_rejected_rows_as_such(target: &Target) {
+    let world = world(target, "on_bad_key: reject");
+    world.put("customers.csv", "id,name\n1,one\n1,uno\n,none\n2,two\n");
+    let plan = world.tapline(&["plan", "rows", "--format", "json", "--diff", "10"]).exits(0).json();
+    assert_eq!((&plan["rows"]["inserted"], &plan["rows"]["rejected"]), (&json!(1), &json!(3)));
+    let samples = plan["samples"].as_array().unwrap();
+    let of = |op: &str| -> Vec<&serde_json::Value> {
+        samples.iter().filter(|sample| sample["op"] == op).map(|sample| &sample["key"]["id"]).collect()
+    };
+    assert_eq!(of("insert"), [&json!(2)]);
+    let rejected = of("reject");
+    assert!(rejected.contains(&&json!(1)) && rejected.contains(&&json!(null)), "{plan:#}");
+    let text = world.tapline(&["plan", "rows"]).exits(0).stdout;
+    assert!(text.contains("  ! id=1\n") && !text.contains("  + id=1\n"), "{text}");
+}
+
+fn a_plan_says_which_guard_would_stop_the_run(target: &Target) {
+    let world = world(target, "deletes: propagate");
+    world.sync().ended(0, "succeeded");
+    let plan = || world.tapline(&["plan", "rows", "--format", "json"]).exits(0).json();
+    world.put("customers.csv", "id,name\n1,one\n2,two\n");
+    let fewer = plan();
+    assert_eq!((&fewer["rows"]["deleted"], &fewer["error"]["code"]), (&json!(3), &json!("SYNC-006")));
+    let outcome = world.tapline(&["plan", "rows"]).exits(0);
+    assert!(outcome.stderr.contains("SYNC-006") && outcome.stderr.contains("max_delete_ratio"), "{outcome}");
+    world.tapline(&["sync", "rows"]).fails(4, "SYNC-006");
+    world.put("customers.csv", "id,name\n");
+    assert_eq!(plan()["error"]["code"], "SYNC-001");
+    world.tapline(&["sync", "rows"]).fails(4, "SYNC-001");
+    // A refresh over rows of somebody else.
+    target.execute("CREATE TABLE people (id BIGINT PRIMARY KEY, name VARCHAR(50))");
+    target.execute("INSERT INTO people VALUES (9, 'nine')");
+    let world = World::new();
+    world.put("customers.csv", "id,name\n1,one\n");
+    world.deliver(target, Delivery { mode: "full_refresh", table: "people", ..Delivery::default() });
+    let plan = world.tapline(&["plan", "rows", "--format", "json"]).exits(0).json();
+    assert_eq!(plan["error"]["code"], "SYNC-002");
+    world.tapline(&["sync", "rows"]).fails(4, "SYNC-002");
 }
 
 fn previews(target: &Target) {

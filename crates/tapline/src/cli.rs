@@ -284,7 +284,7 @@ pub struct Sync {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "limit"])]
     pub plan: Option<PathBuf>,
     /// Deliver at most this many rows of the model (incremental syncs)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// A first full refresh may remove rows that Tapline did not deliver
     #[arg(long)]

@@ -4,7 +4,7 @@
 //! Called at the start of every run and plan, and between scan and intent.
 
 use tapline_core::config::Mode;
-use tapline_core::{Destination, Error, Marker, Owner, Result, StreamName, codes};
+use tapline_core::{Destination, Error, Marker, Owner, Result, RowCounts, StreamName, codes};
 
 use super::job::{RunOptions, SyncJob};
 use super::record::Record;
@@ -109,18 +109,27 @@ pub(crate) async fn check_marker(
 /// `SYNC-001` for a source that is empty all of a sudden, `SYNC-004` for a plan that no longer holds, `SYNC-006` and
 /// `SYNC-007` where more rows than the sync allows would be deleted or were rejected.
 pub(crate) fn check_rows(job: &SyncJob, options: &RunOptions, scanned: &Scanned, record: &Record) -> Result<()> {
-    let (mode, counts) = (job.mode(options), &scanned.staged.counts);
+    let counts = &scanned.staged.counts;
     if !counts.add_up() {
         return Err(
             Error::new(codes::RUN_002, "the counts of the run do not add up").hint("this is a bug: please report it")
         );
     }
     if let Some(plan) = &options.plan
-        && *plan != scanned.plan_digest(job, mode == Mode::FullRefresh)
+        && !scanned.is_as_planned(job, job.mode(options) == Mode::FullRefresh, plan)
     {
         return Err(Error::new(codes::SYNC_004, "the plan no longer holds: a run would now change other rows")
             .hint(format!("make a new one with `tapline plan {} -o plan.json`", job.name)));
     }
+    check_counts(job, options, counts, record)
+}
+
+/// The part of [`check_rows`] that a plan can tell too, by what it counted.
+///
+/// # Errors
+/// `SYNC-001`, `SYNC-006` and `SYNC-007`.
+pub(crate) fn check_counts(job: &SyncJob, options: &RunOptions, counts: &RowCounts, record: &Record) -> Result<()> {
+    let mode = job.mode(options);
     let known = record.rows.max(record.snapshot.rows);
     let whole = !options.only_rejects && job.sync.cursor_field.is_none();
     if counts.read == 0 && known > 0 && whole && !options.allow_empty {

@@ -11,16 +11,16 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tapline_core::config::{Deletes, Mode, Write};
-use tapline_core::{ChangeBatch, Destination, Error, ReadBack, Receipt, Result, RowCounts, RowId, codes};
+use tapline_core::{ChangeBatch, Destination, Error, ErrorReport, ReadBack, Receipt, Result, RowCounts, RowId, codes};
 use tokio_util::sync::CancellationToken;
 
 use super::commit::{Kept, settle};
-use super::guard::{Claim, check_marker};
+use super::guard::{Claim, check_counts, check_marker};
 use super::job::{RunOptions, SyncJob};
-use super::payload::row_json;
+use super::payload::{RejectedRow, row_json};
 use super::record::{IntentRecord, Record};
 use super::recover::Found;
-use super::scan::{Attempt, Prepared, ScanPlan, plan_digest};
+use super::scan::{Attempt, Prepared, ScanPlan, plan_digest, plan_fingerprint};
 use super::stage::{ChangeSink, StagePolicy};
 use crate::diff::files::FileRef;
 use crate::diff::log::Change;
@@ -38,12 +38,15 @@ pub struct PlanReport {
     pub rows: RowCounts,
     /// Some of the changes.
     pub samples: Vec<PlanSample>,
+    /// What would stop a run before anything is visible, although its changes are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
 }
 
 /// One row that would change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlanSample {
-    /// `insert`, `update` or `delete`.
+    /// `insert`, `update`, `delete` or `reject`.
     pub op: &'static str,
     /// The primary key, field by field.
     pub key: Value,
@@ -86,7 +89,7 @@ pub async fn plan(
         .unwrap_or_else(|| Err(Error::new(codes::RUN_001, "the plan was asked to stop")))
 }
 
-async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<PlanReport> {
+async fn compute(job: &SyncJob, options: &RunOptions, wanted: usize) -> Result<PlanReport> {
     job.is_able(options)?;
     let scratch =
         tempfile::tempdir().map_err(|error| Error::new(codes::FILE_006, "making a temporary folder").because(error))?;
@@ -115,24 +118,62 @@ async fn compute(job: &SyncJob, options: &RunOptions, samples: usize) -> Result<
     loop {
         let mut prepared = scan_plan.prepare(&session, &mut pins).await?;
         job.destination.accepts(&job.sync.stream, prepared.schema(), prepared.key())?;
-        let mut sink = Samples { key: prepared.key().to_vec(), wanted: samples, found: Vec::new(), rows: Vec::new() };
+        let mut sink = Samples { key: prepared.key().to_vec(), wanted, found: Vec::new() };
         match scan_plan.scan(&mut prepared, &mut sink, &|_, _, _| {}).await? {
             Attempt::Widened(widened) => prepared.query.widen(&widened, &mut pins),
             Attempt::Misled => scan_plan.misled = true,
             Attempt::BadKeys(bad) => return Err(prepared.stopped_by(bad).await),
             Attempt::Staged(staged) => {
-                let samples = compared(job, &prepared, sink).await?;
+                let stopped = stopped(job, options, &record, &staged.counts).await?;
+                let mut samples = compared(job, &prepared, sink).await?;
+                let room = wanted.saturating_sub(samples.len());
+                samples.extend(staged.rejected.iter().take(room).map(rejected));
                 let mut rows = staged.counts;
                 if full {
                     // A full refresh writes every row: none counts as unchanged.
                     rows.inserted += rows.updated + rows.unchanged;
                     (rows.updated, rows.unchanged) = (0, 0);
                 }
-                let fingerprint = plan_digest(job, full, &staged, &prepared.query.manifest_digest());
-                return Ok(PlanReport { sync: job.name.clone(), fingerprint, rows, samples });
+                let digest = plan_digest(job, full, &staged, &prepared.query.manifest_digest());
+                let fingerprint = plan_fingerprint(digest, prepared.record());
+                let error = stopped.as_ref().map(ErrorReport::from);
+                return Ok(PlanReport { sync: job.name.clone(), fingerprint, rows, samples, error });
             }
         }
     }
+}
+
+/// What would stop a run that finds these changes, short of what would have stopped the plan itself.
+async fn stopped(job: &SyncJob, options: &RunOptions, record: &Record, counts: &RowCounts) -> Result<Option<Error>> {
+    if let Err(error) = check_counts(job, options, counts, record) {
+        return Ok(Some(error));
+    }
+    let (stream, destination) = (&job.sync.stream, job.destination.as_ref());
+    if job.mode(options) != Mode::FullRefresh || options.replace_existing || !job.capabilities.transactional {
+        return Ok(None);
+    }
+    let published = destination.marker(stream).await?.is_some_and(|marker| marker.published.is_some());
+    if published || destination.holds_rows(stream).await? != Some(true) {
+        return Ok(None);
+    }
+    let message = format!("the stream {stream} holds rows that Tapline did not deliver");
+    Ok(Some(
+        Error::new(codes::SYNC_002, message)
+            .hint("a full refresh removes the rows that the model does not have")
+            .hint("run it with --replace-existing if they may go, or name another stream"),
+    ))
+}
+
+/// A row that would be set aside.
+fn rejected(row: &RejectedRow) -> PlanSample {
+    let fields = match &row.payload {
+        Some(Value::Object(fields)) => fields.clone(),
+        _ => Map::new(),
+    };
+    let of_key = |field: &str| row.key.as_object().is_some_and(|key| key.contains_key(field));
+    let changes = fields.into_iter().filter(|(field, _)| !of_key(field));
+    let changes = changes.map(|(field, new)| FieldChange { field, old: None, new }).collect();
+    PlanSample { op: "reject", key: row.key.clone(), changes }
 }
 
 /// The record as recovery would leave it, its files in a scratch folder where they differ.
@@ -211,15 +252,22 @@ fn absolute_intent(mut intent: IntentRecord, folder: &std::path::Path) -> Intent
 struct Samples {
     key: Vec<String>,
     wanted: usize,
-    found: Vec<PlanSample>,
-    /// Each sample's row alone, as it would be sent.
-    rows: Vec<RecordBatch>,
+    found: Vec<Sampled>,
+}
+
+/// A changed row, as it is shown and as it would be sent.
+struct Sampled {
+    id: RowId,
+    sample: PlanSample,
+    row: RecordBatch,
 }
 
 /// The samples with what the destination holds under their keys now. A plan is worth having without that, so that a
 /// destination which cannot tell is no error.
 async fn compared(job: &SyncJob, prepared: &Prepared, samples: Samples) -> Result<Vec<PlanSample>> {
-    let Samples { key, mut found, rows, .. } = samples;
+    let Samples { key, found, .. } = samples;
+    let (mut found, rows): (Vec<PlanSample>, Vec<RecordBatch>) =
+        found.into_iter().map(|sampled| (sampled.sample, sampled.row)).unzip();
     let Some(codec) = prepared.codec().filter(|_| !found.is_empty()) else { return Ok(found) };
     let keys = rows.iter().map(|row| key_columns(row, &key)).collect::<Result<Vec<_>>>()?;
     let together = concat_batches(&keys[0].schema(), &keys)
@@ -306,13 +354,17 @@ impl ChangeSink for Samples {
                     .map(|(field, new)| FieldChange { field, old: None, new })
                     .collect(),
             };
-            self.found.push(PlanSample { op, key: Value::Object(key), changes });
-            self.rows.push(batch.rows.slice(row, 1));
+            self.found.push(Sampled {
+                id: RowId { seq: batch.seq, ordinal: row as u32 },
+                sample: PlanSample { op, key: Value::Object(key), changes },
+                row: batch.rows.slice(row, 1),
+            });
         }
         Ok(Receipt { accepted_through: Some(batch.seq), ..Receipt::default() })
     }
 
-    async fn retract(&mut self, _: &[RowId]) -> Result<()> {
+    async fn retract(&mut self, rows: &[RowId]) -> Result<()> {
+        self.found.retain(|sampled| !rows.contains(&sampled.id));
         Ok(())
     }
 }

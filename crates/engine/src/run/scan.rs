@@ -123,7 +123,9 @@ impl ScanPlan<'_> {
         // A snapshot of other key columns says nothing about these.
         let first_delivery = self.record.hash_key.is_empty() || self.record.key != key;
         let record = if first_delivery {
-            Record::first(self.job.state.id(), self.job.identity(), key)
+            let hash_key = Some(&self.record.hash_key).filter(|key| !key.is_empty()).cloned();
+            let first = Record::first(self.job.state.id(), self.job.identity(), key);
+            Record { hash_key: hash_key.unwrap_or(first.hash_key), ..first }
         } else {
             self.record.clone()
         };
@@ -228,6 +230,11 @@ impl Prepared {
         }
     }
 
+    /// The record that the comparison goes by.
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
     /// What is worth a line in the run's history.
     pub(crate) fn notes(&self) -> &[String] {
         self.shaper.conform().map_or(&[], Conform::notes)
@@ -258,10 +265,27 @@ impl Prepared {
 }
 
 impl Scanned {
-    /// The digest of what the run is going to change, to be compared with a plan's.
-    pub(crate) fn plan_digest(&self, job: &SyncJob, full: bool) -> String {
-        plan_digest(job, full, &self.staged, &self.manifest)
+    /// Whether the run is going to change what a plan said.
+    pub(crate) fn is_as_planned(&self, job: &SyncJob, full: bool, plan: &str) -> bool {
+        plan_digest(job, full, &self.staged, &self.manifest) == plan.split(KEY_MARK).next().unwrap_or_default()
     }
+}
+
+/// What stands in a plan's fingerprint between digest and hash key.
+const KEY_MARK: char = '-';
+
+/// A plan's fingerprint: the digest, and for a sync that never delivered the key that its rows were hashed with, since
+/// the run after the plan has none to go by.
+pub(crate) fn plan_fingerprint(digest: String, record: &Record) -> String {
+    match record.published {
+        Some(_) => digest,
+        None => format!("{digest}{KEY_MARK}{}", record.hash_key),
+    }
+}
+
+/// The key that a plan hashed rows with, where its fingerprint says so.
+pub(crate) fn planned_hash_key(fingerprint: &str) -> Option<&str> {
+    fingerprint.split_once(KEY_MARK).map(|(_, key)| key)
 }
 
 /// The digest of a change set under a sync's settings. A full refresh writes whatever the files hold, so that the

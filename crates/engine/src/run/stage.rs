@@ -68,8 +68,6 @@ pub(crate) struct Staged {
     pub(crate) rejected: Vec<RejectedRow>,
     /// A digest over all changes, in any order: two scans that find the same changes have the same digest.
     pub(crate) digest: [u8; 16],
-    /// Whether the limit cut the scan short.
-    pub(crate) cut: bool,
     /// Rows that the sink refused at once.
     pub(crate) refused: HashSet<RowId>,
     /// How many of them count as rejected.
@@ -377,9 +375,8 @@ impl<'a> Stager<'a> {
     /// Compares what was set aside, finds deletions and duplicate keys, and finishes the log.
     pub(crate) async fn finish(mut self) -> Result<Finished> {
         let op = self.op();
-        let cut = self.is_cut();
         if let Some(comparison) = self.keyed.as_mut().and_then(|keyed| keyed.comparison.take())
-            && !self.finish_comparison(comparison, cut).await?
+            && !self.finish_comparison(comparison).await?
         {
             return Ok(Finished::Misled);
         }
@@ -390,7 +387,6 @@ impl<'a> Stager<'a> {
             log: None,
             rejected: self.rejected,
             digest: self.digest,
-            cut,
             refused: self.refused,
             refusals: self.refusals,
         };
@@ -413,7 +409,7 @@ impl<'a> Stager<'a> {
     }
 
     /// Compares partition by partition; `false` where the scan has to begin again.
-    async fn finish_comparison(&mut self, mut comparison: Comparison, cut: bool) -> Result<bool> {
+    async fn finish_comparison(&mut self, mut comparison: Comparison) -> Result<bool> {
         let mut unmet_keys: Vec<Vec<u8>> = Vec::new();
         let mut partition = 0;
         loop {
@@ -422,7 +418,7 @@ impl<'a> Stager<'a> {
                 break;
             }
             for ended in ended {
-                if !self.finish_partition(partition, ended, cut, &mut unmet_keys).await? {
+                if !self.finish_partition(partition, ended, &mut unmet_keys).await? {
                     return Ok(false);
                 }
                 partition += 1;
@@ -437,7 +433,6 @@ impl<'a> Stager<'a> {
         &mut self,
         partition: usize,
         ended: Ended,
-        cut: bool,
         unmet_keys: &mut Vec<Vec<u8>>,
     ) -> Result<bool> {
         let op = self.op();
@@ -479,7 +474,7 @@ impl<'a> Stager<'a> {
         for (_, key) in self.misfits_of(partition) {
             known.meet(key, &[0; 16]);
         }
-        if self.policy.propagate_deletes && !cut && self.policy.only.is_none() {
+        if self.policy.propagate_deletes && self.policy.limit.is_none() && self.policy.only.is_none() {
             let (held, gone): (Vec<&[u8]>, Vec<&[u8]>) = known.unmet().partition(|key| self.policy.held.contains(*key));
             self.counts.delete_rejected += held.len() as u64;
             unmet_keys.extend(gone.into_iter().map(<[u8]>::to_vec));

@@ -25,7 +25,7 @@ use super::mapping::reads_clock;
 use super::patience::Patience;
 use super::record::{IntentRecord, Record};
 use super::recover;
-use super::scan::{Attempt, ScanPlan, Scanned};
+use super::scan::{Attempt, ScanPlan, Scanned, planned_hash_key};
 use crate::diff::snapshot::SnapshotRef;
 use crate::sql::{ScanReport, Session};
 
@@ -214,7 +214,8 @@ impl Walk<'_> {
         job.is_able(self.options)?;
         let (mut record, mut revision) = self.wake().await?;
         let session = Arc::new(Session::open(job.access(), job.limits.clone())?);
-        if self.is_unchanged(&session, &record).await? {
+        let nothing_to_retry = self.options.only_rejects && record.rejects == 0;
+        if nothing_to_retry || self.is_unchanged(&session, &record).await? {
             report.status = RunStatus::Unchanged;
             return Ok(());
         }
@@ -229,7 +230,7 @@ impl Walk<'_> {
         }
         let before = record.clone();
         let full = self.mode() == Mode::FullRefresh;
-        let part = scanned.staged.cut || self.options.only_rejects;
+        let part = self.options.limit.is_some() || self.options.only_rejects;
         record.key = scanned.codec.as_deref().map(key_fields).unwrap_or_default();
         record.published = Some(self.lease.generation);
         // A run that delivers a part leaves the rest to the next: what that one compares the files with stays as it was.
@@ -370,6 +371,11 @@ impl Walk<'_> {
                 recover::finish(job, self.lease, record, revision, &intent, &|text| self.note(text)).await?;
         }
         job.fetch(&record.snapshot.files).await?;
+        if record.published.is_none()
+            && let Some(planned) = self.options.plan.as_deref().and_then(planned_hash_key)
+        {
+            record.hash_key = planned.to_owned();
+        }
         Ok((record, revision))
     }
 

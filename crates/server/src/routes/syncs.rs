@@ -419,8 +419,8 @@ async fn planned(app: &App, job: SyncJob, options: RunOptions, samples: usize) -
         Ok(apart(move || async move { tapline_engine::plan(&job, &options, samples, &never).await }).await)
     });
     match planned.await? {
-        Ok(PlanReport { sync, fingerprint, rows, samples }) => {
-            Ok(PlanDocument { sync, fingerprint: Some(fingerprint), rows, samples, error: None })
+        Ok(PlanReport { sync, fingerprint, rows, samples, error }) => {
+            Ok(PlanDocument { sync, fingerprint: Some(fingerprint), rows, samples, error })
         }
         Err(error) if error.class() == Class::Guard => Ok(PlanDocument {
             sync: name,

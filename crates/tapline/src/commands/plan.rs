@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use tapline_core::{Error, RowCounts, codes};
+use tapline_core::{Error, ErrorReport, RowCounts, codes};
 use tapline_engine::{PlanReport, PlanSample, RunOptions};
 
 use super::{Context, rejects};
@@ -53,6 +53,9 @@ async fn plan(arguments: &Plan, context: &Context) -> Result<PlanReport, Failure
         terminal::print_json(&report)?;
     } else {
         terminal::print(&text(&report, Paint::stdout()))?;
+        if let Some(error) = &report.error {
+            terminal::note(format_args!("{}", stop(error, Paint::stderr())));
+        }
         if let Some(path) = arguments.output.as_ref().filter(|_| !context.quiet) {
             let hint = Paint::stderr().strong("hint:");
             let (sync, path) = (&report.sync, path.display());
@@ -105,6 +108,14 @@ fn text(report: &PlanReport, paint: Paint) -> String {
     text
 }
 
+/// What would stop the run, and how to go on.
+fn stop(error: &ErrorReport, paint: Paint) -> String {
+    let ErrorReport { code, message, .. } = error;
+    let hints = error.hint.iter().flat_map(|hints| hints.lines());
+    let hints: String = hints.map(|hint| format!("\n{} {hint}", paint.strong("hint:"))).collect();
+    format!("{} a run would stop before anything is visible: {code} {message}{hints}", paint.warning("warning:"))
+}
+
 fn sample_text(sample: &PlanSample, paint: Paint) -> String {
     let sign = match sample.op {
         "insert" => paint.good("+"),
@@ -146,6 +157,7 @@ mod tests {
                 sample("delete", json!({ "id": 9 }), &[]),
                 sample("insert", json!({}), &[("name", json!(null))]),
             ],
+            error: None,
         };
         let expected = "customers would update 3, delete 1 and leave 1,000 rows as before\n  ~ id=7\n      email: \"before\" → \"a@example.com\"\n  - id=9\n  +\n      name: null\n";
         assert_eq!(text(&report, Paint::NONE), expected);

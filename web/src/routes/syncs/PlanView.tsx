@@ -14,7 +14,9 @@ interface PlanViewProps {
 }
 
 export function PlanView({ plan, stream, isNew, first }: PlanViewProps) {
-  if (plan.error) return <ReportNote report={plan.error} tone="warn" />;
+  const stop = plan.error && <ReportNote report={plan.error} tone="warn" />;
+  // Without a fingerprint the run would stop before its changes are known.
+  if (stop && !plan.fingerprint) return stop;
   const counts = [
     ['insert', plan.rows.inserted],
     ['update', plan.rows.updated],
@@ -24,6 +26,7 @@ export function PlanView({ plan, stream, isNew, first }: PlanViewProps) {
   ] as const;
   return (
     <div className="stack">
+      {stop}
       <p className={styles.sentence} role="status">
         {planSentence(plan, isNew && first ? `${stream} (new)` : stream, first)}
       </p>
