@@ -19,6 +19,7 @@ pub mod secret;
 pub mod server_state;
 pub mod state;
 pub mod stream;
+pub mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod values;

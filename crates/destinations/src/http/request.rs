@@ -5,11 +5,12 @@
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
+use tapline_core::templates::TemplateFault;
 use tapline_core::{Op, Secret};
 use url::Url;
 
 use super::config::{Config, Format, Method, Request};
-use super::template::{Json, Scope, TemplateFault, Text};
+use super::template::{Json, Scope, Text};
 use crate::delivery::{Kind, Row};
 
 /// The requests of a destination.
@@ -200,7 +201,7 @@ impl Template {
     fn unknown_name(&self, scope: Scope<'_>, omit_null: bool) -> Option<String> {
         let name = |fault: TemplateFault| match fault {
             TemplateFault::Unknown(name) => Some(name),
-            TemplateFault::Unfit => None,
+            TemplateFault::Unfit(_) => None,
         };
         let in_body = self.body(scope, omit_null).err().and_then(name);
         let texts = self.headers.iter().map(|(_, text)| text).chain([&self.url]);
@@ -260,7 +261,10 @@ fn identity(kind: Kind, fields: &[String], rows: &[Row], stream: &str) -> String
 fn unfit(part: &str, fault: &TemplateFault) -> Unfit {
     match fault {
         TemplateFault::Unknown(name) => format!("the template of its {part} uses {name}, which is no field"),
-        TemplateFault::Unfit => format!("the template of its {part} cannot be rendered with its values"),
+        TemplateFault::Unfit(None) => format!("the template of its {part} cannot be rendered with its values"),
+        TemplateFault::Unfit(Some(why)) => {
+            format!("the template of its {part} cannot be rendered with its values: {why}")
+        }
     }
 }
 

@@ -4,12 +4,11 @@
 
 use std::fmt;
 
+use liquid::Object;
 use liquid::model::Value as LiquidValue;
-use liquid::{Object, Parser, ParserBuilder};
-use liquid_core::parser::{Filter, FilterArguments, FilterReflection, ParameterReflection, ParseFilter};
-use liquid_core::{Runtime, ValueView};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use tapline_core::templates::{TemplateFault, parser, render_fault, syntax_fault};
 
 use crate::delivery::Row;
 
@@ -27,15 +26,6 @@ pub(super) struct Scope<'a> {
     pub(super) operation: &'a str,
     /// Whether the request is for one row, whose fields stand for themselves.
     pub(super) single: bool,
-}
-
-/// Why a template gives nothing.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum TemplateFault {
-    /// It uses this name, which is no field.
-    Unknown(String),
-    /// A filter cannot work with the row's values.
-    Unfit,
 }
 
 /// A text with templates in it.
@@ -56,11 +46,9 @@ impl Text {
     /// # Errors
     /// What is wrong with it, without quoting it.
     pub(super) fn parse(source: &str) -> Result<Self, String> {
-        let template = parser()?.parse(source).map_err(|error| {
-            let text = error.to_string();
-            let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-            format!("is no Liquid template: {}", line.trim_start_matches("liquid: ").to_lowercase())
-        })?;
+        let template = parser()
+            .and_then(|parser| parser.parse(source))
+            .map_err(|error| format!("is no Liquid template: {}", syntax_fault(&error)))?;
         Ok(Self { template, source: source.to_owned() })
     }
 
@@ -106,14 +94,7 @@ impl Text {
             return Ok(self.source.clone());
         }
         let globals = scope.globals(&self.source, write);
-        self.template.render(&globals).map_err(|error| {
-            let text = error.to_string();
-            let name = text.lines().find_map(|line| line.trim().strip_prefix("requested variable="));
-            match name.filter(|_| text.contains("Unknown variable")) {
-                Some(name) => TemplateFault::Unknown(name.to_owned()),
-                None => TemplateFault::Unfit,
-            }
-        })
+        self.template.render(&globals).map_err(|error| render_fault(&error))
     }
 }
 
@@ -285,59 +266,6 @@ fn alone(text: &str) -> Option<&str> {
 
 fn push_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(Value::from(text).to_string().as_bytes());
-}
-
-fn parser() -> Result<Parser, String> {
-    ParserBuilder::with_stdlib().filter(JsonFilter).build().map_err(|error| error.to_string())
-}
-
-/// `{{ name | json }}`: a value as JSON.
-#[derive(Debug, Clone, Copy, Default)]
-struct JsonFilter;
-
-impl fmt::Display for JsonFilter {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("json")
-    }
-}
-
-impl Filter for JsonFilter {
-    fn evaluate(&self, input: &dyn ValueView, _: &dyn Runtime) -> liquid_core::Result<LiquidValue> {
-        let value = serde_json::to_string(&input.to_value())
-            .map_err(|_| liquid::Error::with_msg("a value cannot be written as JSON"))?;
-        Ok(LiquidValue::scalar(value))
-    }
-}
-
-impl FilterReflection for JsonFilter {
-    fn name(&self) -> &str {
-        "json"
-    }
-
-    fn description(&self) -> &str {
-        "Writes a value as JSON."
-    }
-
-    fn positional_parameters(&self) -> &'static [ParameterReflection] {
-        &[]
-    }
-
-    fn keyword_parameters(&self) -> &'static [ParameterReflection] {
-        &[]
-    }
-}
-
-impl ParseFilter for JsonFilter {
-    fn parse(&self, mut arguments: FilterArguments<'_>) -> liquid_core::Result<Box<dyn Filter>> {
-        if arguments.positional.next().is_some() || arguments.keyword.next().is_some() {
-            return Err(liquid::Error::with_msg("the filter json takes no arguments"));
-        }
-        Ok(Box::new(Self))
-    }
-
-    fn reflection(&self) -> &dyn FilterReflection {
-        self
-    }
 }
 
 #[cfg(test)]

@@ -4,16 +4,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringBuilder,
-    new_null_array,
-};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, Schema, SchemaRef};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use liquid::model::Value;
-use liquid::{Object, Parser, ParserBuilder, Template};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use tapline_core::config::{FieldMapping, ModelConfig, SyncConfig};
 use tapline_core::{Error, Result, codes};
+
+use super::template::{self, FieldTemplate};
 
 /// The mapping of one sync, bound to the columns of its model.
 pub(crate) struct Mapping {
@@ -25,7 +21,7 @@ pub(crate) struct Mapping {
 enum Bound {
     Column(usize),
     Static(serde_json::Value),
-    Template { field: String, template: Template, columns: Vec<(String, usize)> },
+    Template(FieldTemplate),
 }
 
 impl Mapping {
@@ -35,7 +31,6 @@ impl Mapping {
     /// `MAP-001` for a column that is not there, `MAP-002` for a template that cannot be used, `KEY-003` for a key that
     /// is not mapped.
     pub(crate) fn bind(sync: &SyncConfig, model: &ModelConfig, columns: &SchemaRef) -> Result<Self> {
-        let parser = parser()?;
         let (bound, fields) = match &sync.fields {
             None => {
                 let bound = (0..columns.fields().len()).map(Bound::Column).collect();
@@ -45,7 +40,7 @@ impl Mapping {
                 let mut bound = Vec::with_capacity(mappings.len());
                 let mut fields = Vec::with_capacity(mappings.len());
                 for (name, mapping) in mappings {
-                    let (binding, field) = bind_field(&parser, name, mapping, columns)?;
+                    let (binding, field) = bind_field(name, mapping, columns)?;
                     bound.push(binding);
                     fields.push(field);
                 }
@@ -88,7 +83,7 @@ impl Mapping {
             .map(|field| match field {
                 Bound::Column(index) => Ok(Arc::clone(batch.column(*index))),
                 Bound::Static(value) => Ok(repeat(value, rows)),
-                Bound::Template { field, template, columns } => render_all(field, template, columns, batch),
+                Bound::Template(template) => template.render(batch),
             })
             .collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -101,17 +96,10 @@ impl Mapping {
 pub fn validate_job(sync: &SyncConfig, model: &ModelConfig) -> Vec<Error> {
     let mut errors = Vec::new();
     let Some(mappings) = &sync.fields else { return errors };
-    match parser() {
-        Ok(parser) => {
-            for (name, mapping) in mappings {
-                if let FieldMapping::Template { template } = mapping
-                    && let Err(error) = parser.parse(template)
-                {
-                    errors.push(template_error(name, &error));
-                }
-            }
+    for (name, mapping) in mappings {
+        if let FieldMapping::Template { template } = mapping {
+            errors.extend(template::parse(name, template).err());
         }
-        Err(error) => errors.push(error),
     }
     for key in &model.primary_key {
         let mapped = mappings
@@ -131,16 +119,12 @@ pub(crate) fn reads_clock(sync: &SyncConfig) -> bool {
     })
 }
 
-fn parser() -> Result<Parser> {
-    ParserBuilder::with_stdlib().build().map_err(|error| Error::internal("preparing templates").because(error))
-}
-
 fn key_not_mapped(key: &str) -> Error {
     Error::new(codes::KEY_003, format!("the primary key column \"{key}\" is not mapped to a field"))
         .hint(format!("add `{key}: {key}` to the sync's fields"))
 }
 
-fn bind_field(parser: &Parser, name: &str, mapping: &FieldMapping, columns: &SchemaRef) -> Result<(Bound, FieldRef)> {
+fn bind_field(name: &str, mapping: &FieldMapping, columns: &SchemaRef) -> Result<(Bound, FieldRef)> {
     Ok(match mapping {
         FieldMapping::Column(column) => {
             let index = find(columns, column).ok_or_else(|| unknown_column(name, column, columns))?;
@@ -157,27 +141,8 @@ fn bind_field(parser: &Parser, name: &str, mapping: &FieldMapping, columns: &Sch
             (Bound::Static(value.clone()), Arc::new(Field::new(name, data_type, true)))
         }
         FieldMapping::Template { template } => {
-            let parsed = parser.parse(template).map_err(|error| template_error(name, &error))?;
-            let used = columns
-                .fields()
-                .iter()
-                .enumerate()
-                .filter(|(_, field)| template.contains(field.name().as_str()))
-                .map(|(index, field)| (field.name().clone(), index))
-                .collect();
-            let bound = Bound::Template { field: name.to_owned(), template: parsed, columns: used };
-            // A model without rows must not hide a column that does not exist.
-            if let Bound::Template { field, template, columns: used } = &bound {
-                let nulls: Vec<ArrayRef> =
-                    columns.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
-                let fields: Vec<FieldRef> =
-                    columns.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
-                let options = RecordBatchOptions::new().with_row_count(Some(1));
-                let probe = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), nulls, &options)
-                    .map_err(|error| Error::internal("checking a template").because(error))?;
-                render_all(field, template, used, &probe)?;
-            }
-            (bound, Arc::new(Field::new(name, DataType::Utf8, true)))
+            let template = FieldTemplate::bind(name, template, columns)?;
+            (Bound::Template(template), Arc::new(Field::new(name, DataType::Utf8, true)))
         }
     })
 }
@@ -230,14 +195,6 @@ fn duplicate(fields: &[FieldRef]) -> Option<&str> {
         .map(|(_, field)| field.name().as_str())
 }
 
-fn template_error(field: &str, error: &liquid::Error) -> Error {
-    let text = error.to_string();
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let message = lines.first().map_or("", |line| line.strip_prefix("liquid: ").unwrap_or(line));
-    Error::new(codes::MAP_002, format!("the template of the field \"{field}\": {}", message.to_lowercase()))
-        .hint("templates are Liquid: {{ first_name | capitalize }}; the names are columns of the model")
-}
-
 fn repeat(value: &serde_json::Value, rows: usize) -> ArrayRef {
     match value {
         serde_json::Value::Bool(flag) => Arc::new(BooleanArray::from(vec![*flag; rows])),
@@ -252,77 +209,9 @@ fn repeat(value: &serde_json::Value, rows: usize) -> ArrayRef {
     }
 }
 
-fn render_all(field: &str, template: &Template, columns: &[(String, usize)], batch: &RecordBatch) -> Result<ArrayRef> {
-    let readers = columns
-        .iter()
-        .map(|(name, index)| Ok((name.as_str(), Reader::new(batch.column(*index).as_ref())?)))
-        .collect::<Result<Vec<_>>>()?;
-    let mut output = StringBuilder::with_capacity(batch.num_rows(), batch.num_rows() * 16);
-    for row in 0..batch.num_rows() {
-        let mut object = Object::new();
-        for (name, reader) in &readers {
-            object.insert((*name).to_owned().into(), reader.value(row));
-        }
-        let text = template.render(&object).map_err(|error| unknown_variable(field, &error))?;
-        output.append_value(text);
-    }
-    Ok(Arc::new(output.finish()))
-}
-
-/// A template's failure while it renders, without the values that Liquid's own message may quote.
-fn unknown_variable(field: &str, error: &liquid::Error) -> Error {
-    let text = error.to_string();
-    let variable = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("requested variable="))
-        .filter(|_| text.contains("Unknown variable"));
-    let message = match variable {
-        Some(name) => format!("the template of the field \"{field}\" uses {name}, which the model does not have"),
-        None => format!("the template of the field \"{field}\" cannot be rendered"),
-    };
-    Error::new(codes::MAP_002, message)
-        .hint("templates are Liquid: {{ first_name | capitalize }}; the names are columns of the model")
-}
-
-/// Reads a column as Liquid values: numbers and booleans as such, everything else as its text; NULL as nil.
-enum Reader<'a> {
-    Integer(&'a arrow::array::PrimitiveArray<Int64Type>),
-    Float(&'a arrow::array::PrimitiveArray<Float64Type>),
-    Boolean(&'a BooleanArray),
-    Text(&'a dyn Array, ArrayFormatter<'a>),
-}
-
-impl<'a> Reader<'a> {
-    fn new(array: &'a dyn Array) -> Result<Self> {
-        const OPTIONS: FormatOptions<'static> = FormatOptions::new()
-            .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-            .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f%:z"));
-        Ok(match array.data_type() {
-            DataType::Int64 => Self::Integer(array.as_primitive()),
-            DataType::Float64 => Self::Float(array.as_primitive()),
-            DataType::Boolean => Self::Boolean(array.as_boolean()),
-            _ => Self::Text(
-                array,
-                ArrayFormatter::try_new(array, &OPTIONS)
-                    .map_err(|error| Error::internal("reading a column for a template").because(error))?,
-            ),
-        })
-    }
-
-    fn value(&self, row: usize) -> Value {
-        match self {
-            Self::Integer(array) if array.is_valid(row) => Value::scalar(array.value(row)),
-            Self::Float(array) if array.is_valid(row) => Value::scalar(array.value(row)),
-            Self::Boolean(array) if array.is_valid(row) => Value::scalar(array.value(row)),
-            Self::Text(array, formatter) if array.is_valid(row) => Value::scalar(formatter.value(row).to_string()),
-            _ => Value::Nil,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use arrow::array::StringArray;
+    use arrow::array::{AsArray, StringArray};
 
     use super::*;
 

@@ -23,6 +23,7 @@ mod recover;
 mod scan;
 mod shape;
 mod stage;
+mod template;
 mod walk;
 
 pub use adopt::{Adopted, adopt};
