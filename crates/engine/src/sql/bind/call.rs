@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
-    FunctionArgumentClause, FunctionArguments, Interval, LambdaFunction, ObjectNamePart, OneOrManyWithParens,
-    OrderByExpr, Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
+    FunctionArgumentClause, FunctionArguments, Interval, LambdaFunction, LambdaFunctionParameter, LambdaSyntax,
+    ObjectNamePart, OneOrManyWithParens, OrderByExpr, Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrame,
+    WindowFrameBound, WindowSpec, WindowType,
 };
 use tapline_core::{Error, Result, codes};
 
@@ -54,6 +55,7 @@ impl Binder<'_> {
                 return self.subquery_call(&name, query, names, env);
             }
             FunctionArguments::None => {}
+            FunctionArguments::List(_) if name == "try" => return self.tried(&function, names, env),
             FunctionArguments::List(list) => {
                 let lambdas = WITH_LAMBDAS.contains(&name.as_str());
                 let mut bound = Vec::with_capacity(list.args.len());
@@ -69,6 +71,24 @@ impl Binder<'_> {
             }
         }
         self.bound_call(&name, function, names, env)
+    }
+
+    /// `TRY(expr)`: a lambda, so that the function itself computes what may fail.
+    fn tried(&self, function: &Function, names: Names<'_>, env: &Env<'_>) -> Result<Expr> {
+        let [expr] = ast::arguments(function)[..] else {
+            return Err(Error::new(codes::SQL_005, "planning the SQL: TRY takes one expression"));
+        };
+        let body = typed(self.expr(expr.clone(), names, env)?);
+        if self.aggregates(&body) {
+            return Err(Error::new(codes::SQL_005, "planning the SQL: TRY cannot hold aggregates"));
+        }
+        let row = LambdaFunctionParameter { name: ast::ident("tapline row"), data_type: None };
+        let lambda = LambdaFunction {
+            params: OneOrManyWithParens::One(row),
+            body: Box::new(ast::nested(body)),
+            syntax: LambdaSyntax::Arrow,
+        };
+        Ok(ast::call("try", vec![Expr::value(Value::Boolean(true)), Expr::Lambda(lambda)]))
     }
 
     fn argument(
@@ -122,7 +142,7 @@ impl Binder<'_> {
     /// A lambda, whose parameters hide columns of the same name.
     fn lambda(&self, mut lambda: LambdaFunction, names: Names<'_>, env: &Env<'_>) -> Result<Expr> {
         let mut parameters = names.parameters.to_vec();
-        let lower = |parameter: &mut datafusion::sql::sqlparser::ast::LambdaFunctionParameter| {
+        let lower = |parameter: &mut LambdaFunctionParameter| {
             parameter.name = ast::ident(&parameter.name.value.to_lowercase());
         };
         match &mut lambda.params {
@@ -309,6 +329,10 @@ fn plain_call(name: &str, arguments: &[&Expr]) -> Option<Expr> {
         ("generate_subscripts", [list, _]) => {
             let positions = vec![ast::number("1"), ast::call("len", vec![(*list).clone()])];
             Some(ast::call("unnest", vec![ast::call("generate_series", positions)]))
+        }
+        ("regexp_split_to_table", arguments) => {
+            let arguments = arguments.iter().map(|argument| (*argument).clone()).collect();
+            Some(ast::call("unnest", vec![ast::call("string_split_regex", arguments)]))
         }
         ("ifnull", [value, default]) => Some(ast::call("coalesce", vec![(*value).clone(), (*default).clone()])),
         _ => None,

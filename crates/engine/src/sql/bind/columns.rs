@@ -4,7 +4,9 @@
 
 use std::ops::ControlFlow;
 
+use arrow::array::AsArray;
 use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
     ObjectNamePart, RenameSelectItem, Value, ValueWithSpan, VisitMut, VisitorMut, WildcardAdditionalOptions,
@@ -21,6 +23,33 @@ use crate::sql::syntax::UNPACK;
 pub(super) struct Picked {
     pub(super) expr: Expr,
     pub(super) name: String,
+    /// What the groups of COLUMNS's pattern fit in the column's name, to be used in an alias.
+    pub(super) groups: Vec<String>,
+}
+
+impl Picked {
+    pub(super) fn new(expr: Expr, name: String) -> Self {
+        Self { expr, name, groups: Vec::new() }
+    }
+
+    /// An alias with the column's name for `\0` and the pattern's groups for `\1` and so on.
+    pub(super) fn aliased(&self, alias: &str) -> String {
+        let mut name = String::with_capacity(alias.len());
+        let mut characters = alias.chars().peekable();
+        while let Some(character) = characters.next() {
+            match characters.peek().and_then(|next| next.to_digit(10)) {
+                Some(group) if character == '\\' => {
+                    characters.next();
+                    match group as usize {
+                        0 => name.push_str(&self.name),
+                        group => name.push_str(self.groups.get(group - 1).map_or("", String::as_str)),
+                    }
+                }
+                _ => name.push(character),
+            }
+        }
+        name
+    }
 }
 
 /// A column by its position, which is bound to just that column.
@@ -44,7 +73,7 @@ impl Binder<'_> {
         let mut picked: Vec<Picked> = match table {
             None => {
                 let all = scope.visible();
-                all.map(|column| Picked { expr: by_position(scope, column), name: column.name.clone() }).collect()
+                all.map(|column| Picked::new(by_position(scope, column), column.name.clone())).collect()
             }
             Some(table) => self.qualified_star(table, names, env)?,
         };
@@ -103,10 +132,7 @@ impl Binder<'_> {
             let columns = names.scope.of_table(&table.value);
             if !columns.is_empty() {
                 let own = |column: &Column| ast::column(&column.table, &column.name);
-                return Ok(columns
-                    .into_iter()
-                    .map(|column| Picked { expr: own(column), name: column.name.clone() })
-                    .collect());
+                return Ok(columns.into_iter().map(|column| Picked::new(own(column), column.name.clone())).collect());
             }
         }
         let parts: Vec<Ident> = parts.into_iter().cloned().collect();
@@ -126,9 +152,9 @@ impl Binder<'_> {
         };
         Ok(fields
             .iter()
-            .map(|field| Picked {
-                expr: members(value.clone(), &[Ident::new(field.name().clone())]),
-                name: field.name().clone(),
+            .map(|field| {
+                let member = members(value.clone(), &[Ident::new(field.name().clone())]);
+                Picked::new(member, field.name().clone())
             })
             .collect())
     }
@@ -167,7 +193,7 @@ impl Binder<'_> {
                 .map(|column| {
                     let mut one = expr.clone();
                     let _: ControlFlow<()> = one.visit(&mut Columns::Replace(&column.expr));
-                    Picked { expr: one, name: column.name }
+                    Picked { expr: one, ..column }
                 })
                 .collect(),
         ))
@@ -209,7 +235,13 @@ impl Binder<'_> {
                     Error::new(codes::SQL_005, "planning the SQL: the pattern of COLUMNS is no regular expression")
                         .because(error)
                 })?;
-                Ok(everything.into_iter().filter(|column| regex.is_match(&column.name)).collect())
+                let fitting = everything.into_iter().filter_map(|mut column| {
+                    let captures = regex.captures(&column.name)?;
+                    let group = |index| captures.get(index).map_or_else(String::new, |group| group.as_str().to_owned());
+                    column.groups = (1..captures.len()).map(group).collect();
+                    Some(column)
+                });
+                Ok(fitting.collect())
             }
             Expr::Lambda(lambda) => {
                 let Some(parameter) = lambda.params.iter().next() else { return Err(unsupported("this lambda")) };
@@ -233,14 +265,42 @@ impl Binder<'_> {
                         .find(|column| same(&column.name, name))
                         .cloned()
                         .ok_or_else(|| unknown_column(name, &[names.scope], &[])),
-                    Expr::Identifier(name) => Ok(Picked { expr: element.clone(), name: name.value.clone() }),
+                    Expr::Identifier(name) => Ok(Picked::new(element.clone(), name.value.clone())),
                     other => Err(unsupported(&format!("{other} in COLUMNS"))),
                 })
                 .collect(),
-            Expr::Identifier(name) => Ok(vec![Picked { expr: expr.clone(), name: name.value.clone() }]),
-            other => Err(unsupported(&format!("COLUMNS({other})"))),
+            Expr::Identifier(name) => Ok(vec![Picked::new(expr.clone(), name.value.clone())]),
+            other => self.listed(other.clone(), &everything, env),
         }
     }
+
+    /// The columns that a list of names has, in which `*` is the list of all names.
+    fn listed(&self, mut list: Expr, everything: &[Picked], env: &Env<'_>) -> Result<Vec<Picked>> {
+        let all = everything.iter().map(|column| ast::string(&column.name)).collect();
+        let written = list.to_string();
+        let _: ControlFlow<()> = list.visit(&mut Columns::Names(&ast::call("list_value", all)));
+        let scope = self.empty_scope()?;
+        let bound = self.expr(list, Names::of(&scope), env)?;
+        let Some(chosen) = self.constant(bound)?.as_ref().and_then(texts) else {
+            return Err(unsupported(&format!("COLUMNS({written})")));
+        };
+        chosen
+            .iter()
+            .map(|name| {
+                let column = everything.iter().find(|column| same(&column.name, name));
+                column.cloned().ok_or_else(|| {
+                    Error::new(codes::SQL_002, format!("planning the SQL: there is no column \"{name}\""))
+                })
+            })
+            .collect()
+    }
+}
+
+/// The texts of a list.
+fn texts(list: &ScalarValue) -> Option<Vec<String>> {
+    let ScalarValue::List(list) = list else { return None };
+    let texts = arrow::compute::cast(list.values(), &DataType::Utf8).ok()?;
+    Some(texts.as_string::<i32>().iter().flatten().map(ToOwned::to_owned).collect())
 }
 
 /// Walks over the COLUMNS calls of an expression.
@@ -249,6 +309,8 @@ enum Columns<'a> {
     Replace(&'a Expr),
     Unpack(&'a mut dyn FnMut(&Function) -> Vec<Picked>),
     Parameter(&'a str, Expr),
+    /// The list of all columns' names in the place of `*`.
+    Names(&'a Expr),
 }
 
 impl VisitorMut for Columns<'_> {
@@ -264,6 +326,15 @@ impl VisitorMut for Columns<'_> {
                     && same(&identifier.value, parameter)
                 {
                     *expr = name.clone();
+                }
+            }
+            (Columns::Names(names), Expr::Function(function)) => {
+                if let FunctionArguments::List(list) = &mut function.args {
+                    for argument in &mut list.args {
+                        if let FunctionArg::Unnamed(argument @ FunctionArgExpr::Wildcard) = argument {
+                            *argument = FunctionArgExpr::Expr((*names).clone());
+                        }
+                    }
                 }
             }
             (Columns::Unpack(columns), Expr::Function(function)) => {

@@ -54,7 +54,7 @@ impl Binder<'_> {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
                     match self.expanded(&expr, names, env)? {
                         Some(picked) => picked,
-                        None => vec![super::columns::Picked { name: output_name(&expr), expr }],
+                        None => vec![super::columns::Picked::new(expr.clone(), output_name(&expr))],
                     }
                 }
                 other => return Err(unsupported(&format!("PIVOT ON {other}"))),

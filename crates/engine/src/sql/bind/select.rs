@@ -108,7 +108,7 @@ impl Binder<'_> {
         let mut aliases: Vec<(String, Expr)> = Vec::new();
         for item in projection {
             let (picked, explicit) = self.picked(item, names.with_aliases(&aliases), env)?;
-            for Picked { expr, name } in picked {
+            for Picked { expr, name, .. } in picked {
                 let expr = self.expr(expr, names.with_aliases(&aliases), env)?;
                 for (name, expr) in self.unnested_items(name, expr, names.scope, env)? {
                     if explicit {
@@ -140,19 +140,19 @@ impl Binder<'_> {
                 None => {
                     let name = own_name(&expr, names).unwrap_or_else(|| output_name(&expr));
                     self.unpack(&mut expr, names, env)?;
-                    (vec![Picked { expr, name }], false)
+                    (vec![Picked::new(expr, name)], false)
                 }
             },
             SelectItem::ExprWithAlias { mut expr, alias } => match self.expanded(&expr, names, env)? {
                 Some(mut picked) => {
                     for column in &mut picked {
-                        column.name = alias.value.replace("\\0", &column.name);
+                        column.name = column.aliased(&alias.value);
                     }
                     (picked, true)
                 }
                 None => {
                     self.unpack(&mut expr, names, env)?;
-                    (vec![Picked { expr, name: alias.value }], true)
+                    (vec![Picked::new(expr, alias.value)], true)
                 }
             },
             SelectItem::ExprWithAliases { .. } => return Err(unsupported("several aliases of one expression")),

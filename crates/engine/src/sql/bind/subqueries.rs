@@ -84,6 +84,9 @@ impl Joined<'_, '_> {
                 Expr::ScalarSubquery(query) if is_correlated(query)? && !is_simple(&query.subquery)? => {
                     self.value(Arc::unwrap_or_clone(Arc::clone(&query.subquery)))?
                 }
+                Expr::ScalarSubquery(query) if may_lack_rows(query)? => {
+                    Expr::ScalarSubquery(query.with_plan(Arc::new(only_value(&query.subquery)?)))
+                }
                 Expr::Exists(exists) => {
                     let mark = self.marked(Arc::unwrap_or_clone(Arc::clone(&exists.subquery.subquery)), None)?;
                     if exists.negated { Expr::Not(Box::new(mark)) } else { mark }
@@ -110,8 +113,7 @@ impl Joined<'_, '_> {
         let builder = if single {
             builder.project([Expr::Column(value).alias(&name)].into_iter().chain(keys))?
         } else {
-            let only = AggregateUDF::from(AggregateFunction::new("only_value", Arc::new(OnlyValue)));
-            builder.aggregate(keys, [only.call(vec![Expr::Column(value)]).alias(&name)])?
+            builder.aggregate(keys, [the_only(value).alias(&name)])?
         };
         self.join(builder.build()?, JoinType::Left, freed.conditions())?;
         Ok(Expr::Column(Column::new_unqualified(name)))
@@ -195,6 +197,28 @@ fn has_queries(node: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
+/// Whether a query that stands for itself has a column that is never NULL, while the query's value is where no row is.
+fn may_lack_rows(query: &Subquery) -> Result<bool> {
+    Ok(!is_correlated(query)? && query.subquery.schema().fields().first().is_some_and(|field| !field.is_nullable()))
+}
+
+/// A query's only value as a row that is always there.
+fn only_value(query: &LogicalPlan) -> Result<LogicalPlan> {
+    let Some(value) = query.schema().columns().into_iter().next() else {
+        return exec_err!("a query without columns");
+    };
+    let name = value.name.clone();
+    // Two rows are enough to know that there are too many.
+    LogicalPlanBuilder::from(query.clone())
+        .limit(0, Some(2))?
+        .aggregate(Vec::<Expr>::new(), [the_only(value).alias(name)])?
+        .build()
+}
+
+fn the_only(value: Column) -> Expr {
+    AggregateUDF::from(AggregateFunction::new("only_value", Arc::new(OnlyValue))).call(vec![Expr::Column(value)])
+}
+
 fn is_correlated(query: &Subquery) -> Result<bool> {
     has_outer(&query.subquery)
 }
@@ -266,7 +290,7 @@ impl Aggregate for OnlyValue {
     }
 
     fn result(&self, fields: &[FieldRef]) -> Result<Field> {
-        Ok(fields[0].as_ref().clone())
+        Ok(fields[0].as_ref().clone().with_nullable(true))
     }
 
     fn skips_nulls(&self) -> bool {

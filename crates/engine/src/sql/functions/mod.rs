@@ -23,6 +23,7 @@ use datafusion::functions_window::rank::dense_rank_udwf;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
+pub(crate) use moments::local_to_utc;
 pub use reference::{FunctionEntry, Support, function_reference};
 
 use toolkit::aggregate::AggregateFunction;

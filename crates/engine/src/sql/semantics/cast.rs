@@ -80,10 +80,8 @@ pub(super) fn cast_to_field(expr: Expr, to: &Field) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr, datafusion::logical_expr::lit(name)]))
 }
 
-/// The value of a cast of a constant; `None` for anything else.
-///
-/// # Errors
-/// A constant that does not fit its type.
+/// The value of a cast of a constant; `None` for anything else. A constant that does not fit its type is an error where
+/// the cast runs, which may be nowhere.
 pub(crate) fn folded(function: &ScalarFunction) -> Result<Option<Expr>> {
     let lenient = match function.func.name() {
         STRICT => false,
@@ -99,10 +97,10 @@ pub(crate) fn folded(function: &ScalarFunction) -> Result<Option<Expr>> {
     if let Some(metadata) = metadata {
         from = metadata.add_to_field(from);
     }
-    let converted = convert(&value.to_array()?, &from, &to, lenient)?;
-    if converted.data_type() != to.data_type() {
-        return Ok(None);
-    }
+    let converted = match convert(&value.to_array()?, &from, &to, lenient) {
+        Ok(converted) if converted.data_type() == to.data_type() => converted,
+        _ => return Ok(None),
+    };
     let metadata = (!to.metadata().is_empty()).then(|| (&to).into());
     Ok(Some(Expr::Literal(ScalarValue::try_from_array(&converted, 0)?, metadata)))
 }

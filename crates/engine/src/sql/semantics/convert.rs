@@ -62,6 +62,10 @@ pub(super) fn convert(array: &ArrayRef, from: &Field, to: &Field, lenient: bool)
             let whole = engine(array, &DataType::Decimal256(76, 0), lenient)?;
             engine(&whole, target, lenient)
         }
+        (
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            DataType::Timestamp(unit @ (TimeUnit::Second | TimeUnit::Millisecond), None),
+        ) => engine(&coarser(array, *unit), to.data_type(), lenient),
         (DataType::List(item), DataType::List(wanted)) => {
             let list = array.as_list::<i32>();
             let values = convert(list.values(), item, wanted, lenient)?;
@@ -230,10 +234,14 @@ fn from_text(array: &ArrayRef, to: &Field, lenient: bool) -> Result<ArrayRef> {
         DataType::Time64(TimeUnit::Microsecond) => {
             primitive::<Time64MicrosecondType>(texts, "TIME", lenient, read::time)
         }
+        DataType::Timestamp(TimeUnit::Nanosecond, None) => {
+            primitive::<TimestampNanosecondType>(texts, "TIMESTAMP_NS", lenient, read::nanoseconds)
+        }
         DataType::Timestamp(unit, zone) => {
             let zoned = zone.is_some();
             let micros =
                 primitive::<TimestampMicrosecondType>(texts, "TIMESTAMP", lenient, |text| read::moment(text, zoned))?;
+            let micros = coarser(&micros, *unit);
             engine(&micros, &DataType::Timestamp(*unit, zone.clone()), lenient)
         }
         DataType::Interval(IntervalUnit::MonthDayNano) => {
@@ -259,6 +267,21 @@ fn from_text(array: &ArrayRef, to: &Field, lenient: bool) -> Result<ArrayRef> {
         DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => super::nested::from_text(texts, to, lenient),
         _ => exec_err!("Unimplemented type for cast (VARCHAR -> {})", duckdb_type_name(to)),
     }
+}
+
+/// Microseconds as the nearest multiples of a unit, halves away from zero.
+fn coarser(micros: &ArrayRef, unit: TimeUnit) -> ArrayRef {
+    let step = match unit {
+        TimeUnit::Second => 1_000_000_i64,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond | TimeUnit::Nanosecond => return Arc::clone(micros),
+    };
+    let moments = micros.as_primitive::<TimestampMicrosecondType>();
+    let rounded = |moment: i64| match moment.checked_add(moment.signum() * step / 2) {
+        Some(shifted) => shifted - shifted % step,
+        None => moment,
+    };
+    Arc::new(moments.unary::<_, TimestampMicrosecondType>(rounded))
 }
 
 fn primitive<T: ArrowPrimitiveType>(

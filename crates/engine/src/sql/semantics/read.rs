@@ -5,14 +5,31 @@
 use arrow::datatypes::{IntervalMonthDayNano, i256};
 use chrono::{Datelike, NaiveDate, NaiveTime};
 
+use crate::sql::functions::local_to_utc;
+
 /// Days of 0001-01-01 to 1970-01-01.
 const EPOCH: i32 = 719_163;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
-/// A whole number; places behind the point are rounded, halves away from zero.
+/// A whole number; places behind the point are rounded, halves away from zero. `0x1F` and `0b101` have no sign.
 pub(super) fn whole(text: &str) -> Option<i256> {
-    decimal(text, 0)
+    let bare = text.trim();
+    let radix = match bare.get(..2) {
+        Some("0x" | "0X") => 16,
+        Some("0b" | "0B") => 2,
+        _ => return decimal(text, 0),
+    };
+    let digits = &bare[2..];
+    if !is_grouped(digits) {
+        return None;
+    }
+    i128::from_str_radix(&digits.replace('_', ""), radix).ok().filter(|number| *number >= 0).map(i256::from_i128)
+}
+
+/// Whether underscores stand only between digits.
+fn is_grouped(digits: &str) -> bool {
+    !digits.starts_with(['_', '+', '-']) && !digits.ends_with('_') && !digits.contains("__")
 }
 
 /// A number with `scale` places as a multiple of the last one.
@@ -27,8 +44,7 @@ pub(super) fn decimal(text: &str, scale: i8) -> Option<i256> {
         None => (text, 0),
     };
     let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let grouped = |digits: &str| !digits.starts_with('_') && !digits.ends_with('_') && !digits.contains("__");
-    let valid = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_') && grouped(digits);
+    let valid = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_') && is_grouped(digits);
     if (integer.is_empty() && fraction.is_empty()) || !valid(integer) || !valid(fraction) {
         return None;
     }
@@ -84,8 +100,8 @@ pub(super) fn date(text: &str) -> Option<i32> {
         _ => {}
     }
     let (days, rest) = leading_date(text)?;
-    // A time may follow, which says nothing about the day.
-    if rest.is_empty() || time_and_zone(rest).is_some() { Some(days) } else { None }
+    // Whatever follows says nothing about the day, unless it is one more digit of it.
+    if rest.starts_with(|next: char| next.is_ascii_digit()) { None } else { Some(days) }
 }
 
 /// Reads `YYYY-MM-DD`, with `/` or blanks between as well, and gives what follows.
@@ -151,22 +167,42 @@ fn clock(text: &str) -> Option<(i64, &str)> {
     Some((((hours * 60 + minutes) * 60 + seconds) * MICROS_PER_SECOND + micros, rest))
 }
 
-/// What follows a date: a time and perhaps a zone's distance from UTC, in microseconds.
-fn time_and_zone(text: &str) -> Option<(i64, Option<i64>)> {
+/// The zone that a text of a moment ends with.
+enum Zone<'a> {
+    /// Microseconds that its clocks are ahead of UTC.
+    Offset(i64),
+    /// A name such as `Europe/Berlin`.
+    Named(&'a str),
+}
+
+/// What follows a date: a time, the nanoseconds that are less than a microsecond of it, and perhaps a zone.
+fn time_and_zone(text: &str) -> Option<(i64, i64, Option<Zone<'_>>)> {
     let text = text.strip_prefix(['T', 't', ' '])?.trim_start();
     if text.is_empty() {
-        return Some((0, None));
+        return Some((0, 0, None));
     }
     let (micros, rest) = clock(text)?;
-    let rest = rest.trim();
-    if rest.is_empty() {
-        return Some((micros, None));
-    }
-    Some((micros, Some(zone(rest)?)))
+    let nanos = nanos_of_micro(&text[..text.len() - rest.len()]);
+    let name = rest.trim();
+    let zone = match offset(name) {
+        _ if name.is_empty() => None,
+        Some(micros) => Some(Zone::Offset(micros)),
+        // A name stands apart from the time.
+        None if rest.starts_with(' ') => Some(Zone::Named(name)),
+        None => return None,
+    };
+    Some((micros, nanos, zone))
+}
+
+/// The seventh to ninth digit behind a time's point.
+fn nanos_of_micro(time: &str) -> i64 {
+    let digits = time.split_once('.').map_or("", |(_, fraction)| fraction.get(6..).unwrap_or_default());
+    let kept = &digits[..digits.len().min(3)];
+    format!("{kept:0<3}").parse().unwrap_or_default()
 }
 
 /// `Z`, `UTC`, `+02`, `+02:00` or `-0330`.
-fn zone(text: &str) -> Option<i64> {
+fn offset(text: &str) -> Option<i64> {
     if text.eq_ignore_ascii_case("z") || text.eq_ignore_ascii_case("utc") {
         return Some(0);
     }
@@ -192,12 +228,22 @@ pub(super) fn moment(text: &str, zoned: bool) -> Option<i64> {
         _ => {}
     }
     let (days, rest) = leading_date(text)?;
-    let (micros, zone) = if rest.is_empty() { (0, None) } else { time_and_zone(rest)? };
+    let (micros, _, zone) = if rest.is_empty() { (0, 0, None) } else { time_and_zone(rest)? };
     let moment = i64::from(days).checked_mul(MICROS_PER_DAY)?.checked_add(micros)?;
     match zone {
-        Some(zone) if zoned => moment.checked_sub(zone),
+        Some(Zone::Offset(ahead)) if zoned => moment.checked_sub(ahead),
+        Some(Zone::Named(name)) if zoned => local_to_utc(moment, name).ok(),
+        Some(Zone::Named(_)) => None,
         _ => Some(moment),
     }
+}
+
+/// Nanoseconds since 1970, without a zone.
+pub(super) fn nanoseconds(text: &str) -> Option<i64> {
+    let micros = moment(text, false)?;
+    let rest = leading_date(text.trim()).map_or("", |(_, rest)| rest);
+    let below = time_and_zone(rest).map_or(0, |(_, nanos, _)| nanos);
+    micros.checked_mul(1_000)?.checked_add(below)
 }
 
 /// `1 year 2 months 3 days 04:05:06.7`, `90 minutes`, `2 hours ago`.
@@ -328,10 +374,32 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_have_other_bases() {
+        for (text, expected) in [
+            ("0x1F", Some(31)),
+            ("0XfF", Some(255)),
+            ("0b1_01", Some(5)),
+            ("0x", None),
+            ("-0x1F", None),
+            ("0x_1", None),
+            ("0x-1", None),
+            ("0b2", None),
+            ("0x1FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF", None),
+        ] {
+            assert_eq!(whole(text), expected.map(i256::from_i128), "{text}");
+        }
+    }
+
+    #[test]
     fn moments_are_read_as_they_are_written() {
         assert_eq!(date("2024-1-5"), Some(19_727));
         assert_eq!(date("2024-01-05 10:00"), Some(19_727));
+        assert_eq!(date("2024-01-05 whatever"), Some(19_727));
         assert_eq!(date("2024-02-30"), None);
+        assert_eq!(moment("1970-01-01 02:00:00 Europe/Berlin", true), Some(3_600 * MICROS_PER_SECOND));
+        assert_eq!(moment("1970-01-01 02:00:00 Europe/Berlin", false), None);
+        assert_eq!(moment("1970-01-01 02:00:00 Nowhere/Land", true), None);
+        assert_eq!(nanoseconds("1970-01-01 00:00:00.123456789"), Some(123_456_789));
         assert_eq!(moment("1970-01-02T00:00:01.5Z", false), Some(MICROS_PER_DAY + 1_500_000));
         assert_eq!(moment("1970-01-01 02:00:00+02", true), Some(0));
         assert_eq!(time("25:00"), None);

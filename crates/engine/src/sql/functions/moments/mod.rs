@@ -15,6 +15,7 @@ mod zones;
 use super::toolkit::Function;
 
 pub(super) use clock::{Clock, Reading};
+pub(crate) use zones::to_utc as local_to_utc;
 
 /// Every function of the family.
 pub(super) fn functions() -> Vec<Function> {

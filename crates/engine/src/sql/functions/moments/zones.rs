@@ -37,7 +37,7 @@ pub(super) fn zone(name: &str) -> Result<Tz> {
 }
 
 /// The moment at which a zone's clocks show a time.
-pub(super) fn to_utc(local: i64, name: &str) -> Result<i64> {
+pub(crate) fn to_utc(local: i64, name: &str) -> Result<i64> {
     let zone = zone(name)?;
     let Some(naive) = DateTime::from_timestamp_micros(local).map(|moment| moment.naive_utc()) else {
         return Ok(local);

@@ -2,6 +2,7 @@
 //! Not here: functions of one kind of value.
 //! Called by the registration.
 
+mod attempts;
 mod choices;
 mod facts;
 mod hash;
@@ -13,5 +14,5 @@ pub(super) use hash::hashes;
 
 /// Every function of the family.
 pub(super) fn functions() -> Vec<Function> {
-    [choices::functions(), facts::functions(), hash::functions(), uuids::functions()].concat()
+    [attempts::functions(), choices::functions(), facts::functions(), hash::functions(), uuids::functions()].concat()
 }
