@@ -8,7 +8,10 @@ use arrow::array::*;
 use arrow::datatypes::*;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+use parquet::data_type::{FixedLenByteArray, FixedLenByteArrayType};
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
 
 use crate::harness::{World, customers};
@@ -220,6 +223,55 @@ fn every_type_of_arrow() {
         let stream = streams.iter().find(is_of).unwrap_or_else(|| panic!("no {name}: {described}"));
         assert_eq!(stream["columns"][1]["type"], kind, "{name}");
     }
+}
+
+/// A file of two rows in the way that Parquet knows intervals, which Arrow's writer does not write whole: months, days and
+/// milliseconds in a column, in a list, in a struct, and bytes of the same width beside them.
+fn intervals() -> Vec<u8> {
+    let schema = parse_message_type(
+        "message rows {
+            optional fixed_len_byte_array(12) span (INTERVAL);
+            optional group spans (LIST) { repeated group list { optional fixed_len_byte_array(12) element (INTERVAL); } }
+            optional group pair { optional fixed_len_byte_array(12) span (INTERVAL); }
+            optional fixed_len_byte_array(12) bytes;
+        }",
+    );
+    let value = |months: u32, days: u32, milliseconds: u32| {
+        FixedLenByteArray::from([months, days, milliseconds].map(u32::to_le_bytes).concat())
+    };
+    let mut file = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut file, Arc::new(schema.unwrap()), Default::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let columns: [(&[FixedLenByteArray], &[i16], Option<&[i16]>); 4] = [
+        (&[value(14, 3, 14_706_007), value(0, 1, 0)], &[1, 1], None),
+        (&[value(1, 0, 0), value(0, 0, 1)], &[3, 2, 3], Some(&[0, 1, 0])),
+        (&[value(12, 0, 0)], &[2, 1], None),
+        (&[FixedLenByteArray::from(b"abcdefghijkl".to_vec())], &[1, 0], None),
+    ];
+    for (values, definitions, repetitions) in columns {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<FixedLenByteArrayType>().write_batch(values, Some(definitions), repetitions).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    file
+}
+
+#[test]
+fn intervals_keep_their_months_days_and_time() {
+    let world = world();
+    world.put("intervals.parquet", intervals());
+    let text = query(&world, "SELECT span, spans, pair, bytes FROM 's3://lake/intervals.parquet'");
+    let expected = "span,spans,pair,bytes\n\
+        1 year 2 months 3 days 04:05:06.007,\"[1 month, NULL]\",{'span': 1 year},abcdefghijkl\n\
+        1 day,['00:00:00.001'],{'span': NULL},\n";
+    assert_eq!(text, expected);
+    let types =
+        "SELECT typeof(span) AS a, typeof(spans) AS b, typeof(bytes) AS c FROM 's3://lake/intervals.parquet' LIMIT 1";
+    assert_eq!(query(&world, types), "a,b,c\nINTERVAL,INTERVAL[],BLOB\n");
+    let chosen = "SELECT count(*) AS n FROM 's3://lake/intervals.parquet' WHERE span > INTERVAL '1 year'";
+    assert_eq!(query(&world, chosen), "n\n1\n");
 }
 
 #[test]

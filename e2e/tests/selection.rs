@@ -305,3 +305,13 @@ fn types_of_several_files() {
         query(&world, &files(one, other)).fails(1, "FILE-003").tells(&types).tells(&["\"x\"", one, other]);
     }
 }
+
+#[test]
+fn keys_may_begin_and_end_with_spaces() {
+    let world = world();
+    for key in ["sp/ lead.csv", "sp/trail .csv", " top/a.csv", "end /a.csv"] {
+        world.put(key, "k\n\"v\"\n");
+        gives(&world, &format!("SELECT k FROM 's3://lake/{key}'"), "k\nv\n");
+    }
+    gives(&world, "SELECT count(*) AS n FROM 's3://lake/sp/*'", "n\n2\n");
+}

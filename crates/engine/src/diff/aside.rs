@@ -8,75 +8,99 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BinaryArray, FixedSizeBinaryArray, RecordBatch, UInt32Array};
-use arrow::compute::BatchCoalescer;
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use tapline_core::{Error, Result, codes};
 
-use super::RowHash;
 use super::snapshot::row_hash;
+use super::{PARTITIONS, RowHash};
 
-/// Rows of one batch that is set aside.
-const ASIDE_ROWS: usize = 4096;
+/// So many rows are collected before they are dealt to the files of their partitions: few rows of a batch belong to the
+/// same one, and small arrays take more memory than what they hold.
+const WAITING_ROWS: usize = 32 << 10;
 /// Buffer of a file of keys and hashes, in bytes.
 const NOTED_BYTES: usize = 32 << 10;
 
-/// Rows of a batch that belong to one partition.
+/// Rows of a batch that are set aside.
 pub(crate) struct AsideRows<'a> {
     /// The mapped rows.
     pub(crate) batch: &'a RecordBatch,
     /// Which of them.
-    pub(crate) rows: &'a [u32],
+    pub(crate) rows: Vec<u32>,
+    /// The partition of each.
+    pub(crate) partitions: Vec<usize>,
     /// Their encoded keys.
     pub(crate) keys: Vec<&'a [u8]>,
     /// Their hashes.
     pub(crate) hashes: Vec<RowHash>,
 }
 
+/// Whole rows of any partition on their way to the files.
+pub(crate) struct Waiting {
+    /// The mapped fields, then key and hash.
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+    /// The partition of each row.
+    partitions: Vec<usize>,
+}
+
+impl Waiting {
+    /// No rows, of a schema.
+    pub(crate) fn new(rows: &SchemaRef) -> Self {
+        let mut fields: Vec<_> = rows.fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new("key", DataType::Binary, false)));
+        fields.push(Arc::new(Field::new("hash", DataType::FixedSizeBinary(16), false)));
+        Self { schema: Arc::new(Schema::new(fields)), batches: Vec::new(), partitions: Vec::new() }
+    }
+
+    /// Adds rows; whether there are enough now.
+    pub(crate) fn push(&mut self, rows: AsideRows<'_>) -> Result<bool> {
+        let AsideRows { batch, rows, partitions, keys, hashes } = rows;
+        let picked = take_record_batch(batch, &UInt32Array::from(rows)).map_err(aside_error)?;
+        let mut columns = picked.columns().to_vec();
+        columns.push(Arc::new(BinaryArray::from_iter_values(keys)));
+        columns.push(Arc::new(FixedSizeBinaryArray::try_from_iter(hashes.iter()).map_err(aside_error)?));
+        self.batches.push(RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(aside_error)?);
+        self.partitions.extend(partitions);
+        Ok(self.partitions.len() >= WAITING_ROWS)
+    }
+
+    /// Hands out all rows, those of each partition together.
+    pub(crate) fn deal(&mut self, mut hand: impl FnMut(usize, &RecordBatch) -> Result<()>) -> Result<()> {
+        let rows = concat_batches(&self.schema, &std::mem::take(&mut self.batches)).map_err(aside_error)?;
+        let mut dealt: Vec<Vec<u32>> = vec![Vec::new(); PARTITIONS];
+        for (row, partition) in std::mem::take(&mut self.partitions).into_iter().enumerate() {
+            dealt[partition].push(row as u32);
+        }
+        for (partition, of_partition) in dealt.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            hand(partition, &take_record_batch(&rows, &UInt32Array::from(of_partition)).map_err(aside_error)?)?;
+        }
+        Ok(())
+    }
+}
+
 /// Whole rows of one partition, in a temporary file.
 pub(crate) struct Aside {
-    schema: SchemaRef,
-    coalescer: BatchCoalescer,
     writer: StreamWriter<BufWriter<File>>,
 }
 
 impl Aside {
-    /// An empty file in `folder` for rows of a schema.
-    pub(crate) fn create(folder: &Path, rows: &SchemaRef) -> Result<Self> {
-        let mut fields: Vec<_> = rows.fields().iter().cloned().collect();
-        fields.push(Arc::new(Field::new("key", DataType::Binary, false)));
-        fields.push(Arc::new(Field::new("hash", DataType::FixedSizeBinary(16), false)));
-        let schema = Arc::new(Schema::new(fields));
+    /// An empty file in `folder` for rows with keys and hashes.
+    pub(crate) fn create(folder: &Path, schema: &SchemaRef) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(aside_error)?;
         let file = tempfile::tempfile_in(folder).map_err(aside_error)?;
-        let writer = StreamWriter::try_new(BufWriter::new(file), &schema).map_err(aside_error)?;
-        Ok(Self { coalescer: BatchCoalescer::new(Arc::clone(&schema), ASIDE_ROWS), schema, writer })
+        Ok(Self { writer: StreamWriter::try_new(BufWriter::new(file), schema).map_err(aside_error)? })
     }
 
     /// Adds rows.
-    pub(crate) fn push(&mut self, rows: &AsideRows<'_>) -> Result<()> {
-        let picked = arrow::compute::take_record_batch(rows.batch, &UInt32Array::from(rows.rows.to_vec()))
-            .map_err(aside_error)?;
-        let mut columns = picked.columns().to_vec();
-        columns.push(Arc::new(BinaryArray::from_iter_values(rows.keys.iter().copied())));
-        columns.push(Arc::new(FixedSizeBinaryArray::try_from_iter(rows.hashes.iter()).map_err(aside_error)?));
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(aside_error)?;
-        self.coalescer.push_batch(batch).map_err(aside_error)?;
-        self.write_completed()
-    }
-
-    fn write_completed(&mut self) -> Result<()> {
-        while let Some(batch) = self.coalescer.next_completed_batch() {
-            self.writer.write(&batch).map_err(aside_error)?;
-        }
-        Ok(())
+    pub(crate) fn push(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.writer.write(rows).map_err(aside_error)
     }
 
     /// Everything, from the first row.
     pub(crate) fn read(mut self) -> Result<AsideReader> {
-        self.coalescer.finish_buffered_batch().map_err(aside_error)?;
-        self.write_completed()?;
         self.writer.finish().map_err(aside_error)?;
         let buffer = self.writer.into_inner().map_err(aside_error)?;
         let mut file = buffer.into_inner().map_err(|error| aside_error(error.into_error()))?;

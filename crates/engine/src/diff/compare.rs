@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use tapline_core::Result;
 
-use super::aside::{Aside, AsideReader, AsideRows, Noted};
+use super::aside::{Aside, AsideReader, AsideRows, Noted, Waiting};
 use super::fingerprints::Fingerprints;
 use super::known::{Known, Verdict};
 use super::snapshot::{SnapshotReader, SnapshotRef};
@@ -28,6 +28,8 @@ pub(crate) struct Comparison {
     folder: PathBuf,
     snapshot: SnapshotRef,
     partitions: Vec<Partition>,
+    /// Rows that are set aside and in no file yet.
+    waiting: Option<Waiting>,
 }
 
 /// What is held of a partition, and what waits for the rest of it.
@@ -117,7 +119,7 @@ impl Comparison {
         let mut partitions: Vec<Partition> =
             held.into_iter().map(|held| Partition { held, ..Partition::default() }).collect();
         partitions.resize_with(PARTITIONS, Partition::default);
-        Ok(Self { folder: folder.to_owned(), snapshot: snapshot.clone(), partitions })
+        Ok(Self { folder: folder.to_owned(), snapshot: snapshot.clone(), partitions, waiting: None })
     }
 
     /// Compares a row as far as that can be done now.
@@ -136,17 +138,28 @@ impl Comparison {
         Ok(Meeting::Noted)
     }
 
-    /// Sets rows of one partition aside.
-    pub(crate) fn set_aside(&mut self, partition: usize, rows: &AsideRows<'_>) -> Result<()> {
-        let aside = match &mut self.partitions[partition].aside {
-            Some(aside) => aside,
-            empty => empty.insert(Aside::create(&self.folder, &rows.batch.schema())?),
-        };
-        aside.push(rows)
+    /// Sets rows aside.
+    pub(crate) fn set_aside(&mut self, rows: AsideRows<'_>) -> Result<()> {
+        let schema = rows.batch.schema();
+        let enough = self.waiting.get_or_insert_with(|| Waiting::new(&schema)).push(rows)?;
+        if enough { self.write_aside() } else { Ok(()) }
+    }
+
+    fn write_aside(&mut self) -> Result<()> {
+        let Self { folder, partitions, waiting: Some(waiting), .. } = self else { return Ok(()) };
+        waiting.deal(|partition, rows| {
+            let aside = match &mut partitions[partition].aside {
+                Some(aside) => aside,
+                empty => empty.insert(Aside::create(folder, &rows.schema())?),
+            };
+            aside.push(rows)
+        })
     }
 
     /// Ends the scan for the next partitions, in order, as many at a time as there are processors; none after the last.
     pub(crate) fn end_some(&mut self) -> Result<Vec<Ended>> {
+        self.write_aside()?;
+        self.waiting = None;
         let first = PARTITIONS - self.partitions.len();
         let count = processors().min(self.partitions.len());
         let ending = self.partitions.drain(..count).enumerate().map(|(index, part)| (first + index, part)).collect();
@@ -286,9 +299,9 @@ mod tests {
                 Meeting::Compared(verdict) => count(&mut said, *key, verdict),
                 Meeting::Noted => {}
                 Meeting::Unknown => {
-                    let rows =
-                        AsideRows { batch: &batch, rows: &[row as u32], keys: vec![&encoded], hashes: vec![*hash] };
-                    comparison.set_aside(partition, &rows).unwrap();
+                    let (rows, partitions) = (vec![row as u32], vec![partition]);
+                    let rows = AsideRows { batch: &batch, rows, partitions, keys: vec![&encoded], hashes: vec![*hash] };
+                    comparison.set_aside(rows).unwrap();
                 }
             }
         }

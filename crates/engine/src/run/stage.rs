@@ -13,7 +13,6 @@ use super::bad_keys::{BadKeys, BadRows, duplicate, duplicate_insertions, keep_ba
 use super::drift::Misfit;
 use super::payload::{RejectedRow, row_json};
 use super::shape::Shaped;
-use crate::diff::PARTITIONS;
 use crate::diff::RowHash;
 use crate::diff::aside::AsideRows;
 use crate::diff::compare::{Comparison, Ended, Meeting};
@@ -194,7 +193,7 @@ impl<'a> Stager<'a> {
         let batch = &shaped.rows;
         let RowKeys { keys, hashes, partitions, may_have_null } = row_keys;
         let mut picked = Vec::with_capacity(batch.num_rows());
-        let mut aside: Vec<Vec<u32>> = Vec::new();
+        let mut aside: Vec<u32> = Vec::new();
         for (row, hash) in hashes.iter().enumerate() {
             if self.policy.limit.is_some_and(|limit| self.delivered >= limit) {
                 break;
@@ -239,8 +238,7 @@ impl<'a> Stager<'a> {
                     Meeting::Compared(verdict) => verdict,
                     Meeting::Noted => continue,
                     Meeting::Unknown => {
-                        aside.resize_with(PARTITIONS, Vec::new);
-                        aside[partition].push(row as u32);
+                        aside.push(row as u32);
                         continue;
                     }
                 },
@@ -254,16 +252,14 @@ impl<'a> Stager<'a> {
                 duplicate(keyed, self.policy.on_bad_key, batch, row, key)?;
             }
         }
-        for (partition, rows) in aside.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
-            let rows_aside = AsideRows {
+        if let Some(comparison) = keyed.comparison.as_mut().filter(|_| !aside.is_empty()) {
+            comparison.set_aside(AsideRows {
                 batch,
-                rows,
-                keys: rows.iter().map(|row| keys.row(*row as usize).data()).collect(),
-                hashes: rows.iter().map(|row| hashes[*row as usize]).collect(),
-            };
-            if let Some(comparison) = &mut keyed.comparison {
-                comparison.set_aside(partition, &rows_aside)?;
-            }
+                partitions: aside.iter().map(|row| partitions[*row as usize]).collect(),
+                keys: aside.iter().map(|row| keys.row(*row as usize).data()).collect(),
+                hashes: aside.iter().map(|row| hashes[*row as usize]).collect(),
+                rows: aside,
+            })?;
         }
         if keyed.misfits.len() > MOST_MISFITS + self.policy.held.len() {
             return Err(Error::new(

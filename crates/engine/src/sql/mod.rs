@@ -29,6 +29,7 @@ mod reader_options;
 pub(crate) mod references;
 mod semantics;
 pub(crate) mod session;
+mod spans;
 mod syntax;
 pub(crate) mod table;
 mod unite;

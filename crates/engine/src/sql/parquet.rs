@@ -29,6 +29,7 @@ use super::files::{TableFile, TableFiles};
 use super::footers::Footer;
 use super::geometry;
 use super::guard::{damaged, guarded};
+use super::spans;
 use super::variant;
 
 /// The last bytes of a file that the first request fetches; most footers fit.
@@ -49,6 +50,8 @@ pub(crate) enum Reading {
     Text,
     Variant,
     Geometry,
+    /// Bytes that are intervals, or values that hold such.
+    Spans,
 }
 
 /// A column of a file.
@@ -80,6 +83,7 @@ impl Reading {
             Self::Text => (DataType::Utf8, None),
             Self::Variant => (DataType::Utf8, Some("VARIANT")),
             Self::Geometry => (DataType::Utf8, Some("GEOMETRY")),
+            Self::Spans => (spans::as_spans(source.data_type()), None),
         };
         let metadata = tag.map(|tag| (TYPE_KEY.to_owned(), tag.to_owned())).into_iter().collect();
         Arc::new(Field::new(source.name(), data_type, source.is_nullable()).with_metadata(metadata))
@@ -102,6 +106,7 @@ impl Reading {
                 let bytes = arrow::compute::cast(array, &DataType::Binary)?;
                 Ok(Arc::new(geometry::to_text(bytes.as_binary::<i32>())?))
             }
+            Self::Spans => spans::decode(array, data_type),
         }
     }
 }
@@ -282,6 +287,9 @@ async fn fetched(
 fn reading(field: &FieldRef, group: &Type, binary_as_string: bool) -> Reading {
     let info = group.get_basic_info();
     let bytes = matches!(field.data_type(), DataType::Binary | DataType::LargeBinary);
+    if spans::holds_span(field.data_type()) {
+        return Reading::Spans;
+    }
     match (info.logical_type_ref(), info.converted_type(), field.data_type()) {
         (Some(LogicalType::Variant(_)), _, DataType::Struct(_)) => Reading::Variant,
         (Some(LogicalType::Geometry(_) | LogicalType::Geography(_)), ..) if bytes => Reading::Geometry,

@@ -171,7 +171,8 @@ fn has_suffix(name: &str) -> bool {
 fn stem(reference: &Reference) -> Option<String> {
     let [pattern] = reference.patterns.as_slice() else { return None };
     let file = pattern.trim_end_matches('/').rsplit('/').next()?;
-    let stem = file.split('.').next()?;
+    // The query engine takes spaces around a qualifier for none.
+    let stem = file.split('.').next()?.trim();
     let plain = !stem.is_empty() && !stem.contains(['*', '?', '[', '{']);
     plain.then(|| stem.to_owned())
 }

@@ -36,6 +36,7 @@ use super::ndjson_scan::{self, NdjsonPartition, NdjsonTable};
 use super::parquet::{self, FileColumn, ReadAs, Reading};
 use super::prune::decided_by;
 use super::reader_options::{FILE_ROW_NUMBER, FILENAME, ReaderOptions};
+use super::spans;
 use super::unite::unite;
 
 /// Requests in flight while footers and samples are fetched.
@@ -273,7 +274,9 @@ impl FileTable {
         let wanted = self.wanted(projection);
         let row_number = Field::new(FILE_ROW_NUMBER, DataType::Int64, false).with_extension_type(RowNumber);
         let has_row_number = wanted.iter().any(|column| column.origin == Origin::RowNumber);
-        let table_schema = TableSchema::builder(Arc::clone(&self.file_schema))
+        let has_spans = self.columns.iter().any(|column| column.reading == Reading::Spans);
+        let file_schema = if has_spans { self.schema_with_bytes() } else { Arc::clone(&self.file_schema) };
+        let table_schema = TableSchema::builder(file_schema)
             .with_table_partition_cols(self.files.partition_fields.clone())
             .with_virtual_columns(has_row_number.then(|| Arc::new(row_number)).into_iter().collect::<Vec<_>>())
             .build();
@@ -308,6 +311,7 @@ impl FileTable {
             .with_limit(limit)
             .build();
         let scan = format.create_physical_plan(state, config).await?;
+        let scan = if has_spans { spans::read_as_bytes(scan)? } else { scan };
         let scan: Arc<dyn ExecutionPlan> = Arc::new(GuardedExec::new(scan, self.what_is_read().into()));
         let as_they_are =
             wanted.iter().all(|column| column.reading == Reading::Plain && column.origin != Origin::RowNumber);
@@ -327,6 +331,18 @@ impl FileTable {
             }
         });
         Ok(Arc::new(ProjectionExec::try_new(expressions, scan)?))
+    }
+
+    /// The files' columns with intervals as the bytes that they are read as.
+    fn schema_with_bytes(&self) -> SchemaRef {
+        let mut fields: Vec<FieldRef> = self.file_schema.fields().iter().cloned().collect();
+        for column in self.columns.iter().filter(|column| column.reading == Reading::Spans) {
+            if let Origin::File(index) = column.origin {
+                let data_type = spans::as_bytes(fields[index].data_type());
+                fields[index] = Arc::new(fields[index].as_ref().clone().with_data_type(data_type));
+            }
+        }
+        Arc::new(Schema::new(fields))
     }
 
     /// The files in words, for errors that cannot tell which one it was.

@@ -228,12 +228,14 @@ impl Binder<'_> {
             WindowType::WindowSpec(spec) => {
                 let (mut spec, excluded) = self.window(spec, names, env)?;
                 super::windows::ordered(&mut function, &mut spec);
-                match excluded {
-                    None => {
+                match (excluded, ast::function_name(&function).as_str()) {
+                    (Some(excluded), _) => super::frames::excluding(function, spec, &excluded),
+                    (None, name) => {
+                        let counts = ["row_number", "rank", "dense_rank", "ntile"].contains(&name);
                         function.over = Some(WindowType::WindowSpec(spec));
-                        Ok(Expr::Function(function))
+                        let call = Expr::Function(function);
+                        Ok(if counts { ast::cast(call, "BIGINT") } else { call })
                     }
-                    Some(excluded) => super::frames::excluding(function, spec, &excluded),
                 }
             }
         }
