@@ -72,6 +72,8 @@ fn bad_keys_are_rejected_where_the_sync_says_so(target: &Target) {
     for reject in rejects {
         let keys: Vec<&String> = reject.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["key", "reason", "code", "payload", "attempts", "first_at", "last_at"], "{reject}");
+        assert_eq!(reject["payload"]["id"], reject["key"]["id"], "{reject}");
+        assert!(reject["payload"]["name"].is_string(), "{reject}");
     }
     // A run that leaves a reject open is partial.
     world.sync().ended(3, "partial");

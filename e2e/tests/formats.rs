@@ -242,17 +242,15 @@ fn intervals() -> Vec<u8> {
     let mut file = Vec::new();
     let mut writer = SerializedFileWriter::new(&mut file, Arc::new(schema.unwrap()), Default::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
-    let columns: [(&[FixedLenByteArray], &[i16], Option<&[i16]>); 4] = [
-        (&[value(14, 3, 14_706_007), value(0, 1, 0)], &[1, 1], None),
-        (&[value(1, 0, 0), value(0, 0, 1)], &[3, 2, 3], Some(&[0, 1, 0])),
-        (&[value(12, 0, 0)], &[2, 1], None),
-        (&[FixedLenByteArray::from(b"abcdefghijkl".to_vec())], &[1, 0], None),
-    ];
-    for (values, definitions, repetitions) in columns {
+    let mut write = |values: &[FixedLenByteArray], definitions: &[i16], repetitions: Option<&[i16]>| {
         let mut column = group.next_column().unwrap().unwrap();
         column.typed::<FixedLenByteArrayType>().write_batch(values, Some(definitions), repetitions).unwrap();
         column.close().unwrap();
-    }
+    };
+    write(&[value(14, 3, 14_706_007), value(0, 1, 0)], &[1, 1], None);
+    write(&[value(1, 0, 0), value(0, 0, 1)], &[3, 2, 3], Some(&[0, 1, 0]));
+    write(&[value(12, 0, 0)], &[2, 1], None);
+    write(&[FixedLenByteArray::from(b"abcdefghijkl".to_vec())], &[1, 0], None);
     group.close().unwrap();
     writer.close().unwrap();
     file

@@ -223,9 +223,11 @@ impl fmt::Display for Json {
 
 impl Filter for Json {
     fn evaluate(&self, input: &dyn ValueView, _: &dyn Runtime) -> Result<Value> {
-        let value = serde_json::to_string(&input.to_value())
-            .map_err(|_| Error::with_msg("a value cannot be written as JSON"))?;
-        Ok(Value::scalar(value))
+        let mut value =
+            serde_json::to_value(input.to_value()).map_err(|_| Error::with_msg("a value cannot be written as JSON"))?;
+        // Liquid's objects have no order: without one, equal values would not be equal texts.
+        value.sort_all_objects();
+        Ok(Value::scalar(value.to_string()))
     }
 }
 

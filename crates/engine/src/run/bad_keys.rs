@@ -133,7 +133,7 @@ pub(super) async fn take_back(
                     key: super::payload::key_json(codec, row.key)?,
                     code: codes::KEY_002.id.to_owned(),
                     reason: "another row has the same primary key".to_owned(),
-                    payload: None,
+                    payload: sink.payload(row.row)?,
                 });
             }
             Ok(())

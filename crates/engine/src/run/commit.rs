@@ -37,7 +37,8 @@ impl Kept {
         }
     }
 
-    fn payload(&self, row: RowId) -> Result<Option<serde_json::Value>> {
+    /// A row that is kept, field by field.
+    pub(crate) fn payload(&self, row: RowId) -> Result<Option<serde_json::Value>> {
         self.batches.get(&row.seq).map(|rows| row_json(rows, row.ordinal as usize)).transpose()
     }
 }

@@ -367,4 +367,8 @@ impl ChangeSink for Samples {
         self.found.retain(|sampled| !rows.contains(&sampled.id));
         Ok(())
     }
+
+    fn payload(&self, row: RowId) -> Result<Option<Value>> {
+        self.found.iter().find(|sampled| sampled.id == row).map(|sampled| row_json(&sampled.row, 0)).transpose()
+    }
 }

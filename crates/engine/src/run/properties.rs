@@ -120,6 +120,10 @@ impl ChangeSink for Held {
     async fn retract(&mut self, _: &[RowId]) -> Result<()> {
         unreachable!("no key repeats")
     }
+
+    fn payload(&self, _: RowId) -> Result<Option<Value>> {
+        unreachable!("no key repeats")
+    }
 }
 
 /// The encoded keys of rows.

@@ -313,4 +313,8 @@ impl ChangeSink for WriterSink<'_> {
     async fn retract(&mut self, rows: &[RowId]) -> Result<()> {
         self.writer.retract(rows).await
     }
+
+    fn payload(&self, row: RowId) -> Result<Option<serde_json::Value>> {
+        self.kept.payload(row)
+    }
 }

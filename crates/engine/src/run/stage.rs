@@ -33,6 +33,8 @@ pub(crate) trait ChangeSink: Send {
     async fn write(&mut self, batch: ChangeBatch, changes: &[Change]) -> Result<Receipt>;
     /// Takes rows back.
     async fn retract(&mut self, rows: &[RowId]) -> Result<()>;
+    /// A row that it was given, field by field, where it is kept.
+    fn payload(&self, row: RowId) -> Result<Option<serde_json::Value>>;
 }
 
 /// What decides over a row.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringBuilder};
-use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
+use arrow::datatypes::{DataType, Fields, SchemaRef};
 use liquid::model::Value;
 use liquid::{Object, Template};
 use tapline_core::templates::{self, TemplateFault, render_fault, syntax_fault};
@@ -27,6 +27,10 @@ struct Used {
     index: usize,
     /// Whether the template may look into its values.
     inside: bool,
+    /// Whether it needs their parts, to look into them or to write them as JSON.
+    whole: bool,
+    /// Whether its values have keys that no other row may have.
+    is_map: bool,
 }
 
 /// Parses a field's template.
@@ -50,7 +54,9 @@ impl FieldTemplate {
         let mut add = |name: &str, index: usize| {
             if !used.iter().any(|column| column.name == name) {
                 let inside = ['.', '['].iter().any(|opening| source.contains(&format!("{name}{opening}")));
-                used.push(Used { name: name.to_owned(), index, inside });
+                let is_map = matches!(columns.field(index).data_type(), DataType::Map(_, _));
+                let whole = inside || source.contains("json");
+                used.push(Used { name: name.to_owned(), index, inside, whole, is_map });
             }
         };
         for (index, column) in columns.fields().iter().enumerate() {
@@ -84,8 +90,9 @@ impl FieldTemplate {
             .iter()
             .map(|used| {
                 let (field, array) = (schema.field(used.index), batch.column(used.index));
-                let null = if used.inside { hollow(field.data_type()) } else { Value::Nil };
-                Ok((used.name.as_str(), Reader::new(field, array, null)?))
+                let column = Column::new(field, array)
+                    .map_err(|error| Error::internal("reading a column for a template").because(error))?;
+                Ok((used.name.as_str(), Reader { column, array, used }))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut output = StringBuilder::with_capacity(batch.num_rows(), batch.num_rows() * 16);
@@ -101,8 +108,25 @@ impl FieldTemplate {
     }
 
     fn render_row<'a>(&self, values: impl Iterator<Item = (&'a str, Value)>) -> Result<String, TemplateFault> {
-        let globals: Object = values.map(|(name, value)| (name.to_owned().into(), value)).collect();
-        self.template.render(&globals).map_err(|error| render_fault(&error))
+        let mut globals: Object = values.map(|(name, value)| (name.to_owned().into(), value)).collect();
+        loop {
+            let fault = match self.template.render(&globals) {
+                Ok(text) => return Ok(text),
+                Err(error) => render_fault(&error),
+            };
+            // A key that a map does not have is NULL.
+            let (TemplateFault::Unknown(name), maps) = (&fault, self.columns.iter().filter(|column| column.is_map))
+            else {
+                return Err(fault);
+            };
+            let absent = maps.filter_map(|map| Some((map, name.strip_prefix(map.name.as_str())?.strip_prefix('.')?)));
+            let Some((map, key)) = absent.last() else { return Err(fault) };
+            match globals.get_mut(map.name.as_str()) {
+                Some(Value::Object(map)) if !map.contains_key(key) => map.insert(key.to_owned().into(), Value::Nil),
+                Some(null @ Value::Nil) => Some(std::mem::replace(null, Value::Object(Object::new()))),
+                _ => return Err(fault),
+            };
+        }
     }
 
     fn unrenderable(&self, why: TemplateFault) -> Error {
@@ -124,30 +148,24 @@ fn fault(message: String) -> Error {
         .hint("templates are Liquid: {{ first_name | capitalize }}; the names are columns of the model")
 }
 
-/// Reads a column as Liquid values: whole numbers, floating-point numbers and booleans as such, lists and structs as
-/// lists and objects, everything else as the text that DuckDB gives it, so that no digit is lost; NULL as nil.
-struct Reader {
+/// Reads a column as Liquid values: whole numbers, floating-point numbers and booleans as such, lists as lists, structs and
+/// maps that a template looks into as objects, everything else as the text that DuckDB gives it, so that no digit is
+/// lost; NULL as nil.
+struct Reader<'a> {
     column: Column,
-    array: ArrayRef,
-    /// What a NULL is to those who look into it.
-    null: Value,
+    array: &'a ArrayRef,
+    used: &'a Used,
 }
 
-impl Reader {
-    fn new(field: &Field, array: &ArrayRef, null: Value) -> Result<Self> {
-        let internal = |error| Error::internal("reading a column for a template").because(error);
-        let column = Column::new(field, array).map_err(internal)?;
-        Ok(Self { column, array: Arc::clone(array), null })
-    }
-
+impl Reader<'_> {
     fn value(&self, row: usize) -> Value {
         if self.column.is_null(row) {
-            return self.null.clone();
+            return if self.used.inside { hollow(self.array.data_type()) } else { Value::Nil };
         }
         let mut written = Vec::new();
         match self.array.data_type() {
             DataType::Boolean => return Value::scalar(self.array.as_boolean().value(row)),
-            nested if nested.is_nested() => {
+            nested if nested.is_nested() && (self.used.whole || is_list(nested)) => {
                 self.column.json(row, &mut written);
                 let json = serde_json::from_slice::<serde_json::Value>(&written).ok();
                 return json.and_then(|json| liquid::model::to_value(&json).ok()).unwrap_or(Value::Nil);
@@ -165,6 +183,10 @@ impl Reader {
     }
 }
 
+fn is_list(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _))
+}
+
 /// A struct whose members are NULL, down to the last.
 fn hollow(data_type: &DataType) -> Value {
     match data_type {
@@ -180,6 +202,7 @@ fn typical(data_type: &DataType) -> Value {
             Value::Array(vec![typical(item.data_type())])
         }
         DataType::Struct(fields) => object(fields, &typical),
+        DataType::Map(_, _) => Value::Object(Object::new()),
         DataType::Boolean => Value::scalar(true),
         number if number.is_numeric() => Value::scalar(1),
         _ => Value::scalar("1"),
@@ -193,7 +216,7 @@ fn object(fields: &Fields, value: &dyn Fn(&DataType) -> Value) -> Value {
 #[cfg(test)]
 mod tests {
     use arrow::array::*;
-    use arrow::datatypes::{Int32Type, Schema, TimeUnit, TimestampMicrosecondType};
+    use arrow::datatypes::{Field, Int32Type, Schema, TimeUnit, TimestampMicrosecondType};
 
     use super::*;
 
@@ -211,6 +234,11 @@ mod tests {
         ]);
         let (fields, members, _) = people.into_parts();
         let people = StructArray::new(fields, members, Some(vec![true, false].into()));
+        let mut map = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+        map.keys().append_value("k");
+        map.values().append_value(9);
+        map.append(true).unwrap();
+        map.append(false).unwrap();
         let moments = PrimitiveArray::<TimestampMicrosecondType>::from(vec![Some(1_704_103_872_000_000), None]);
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("id", Arc::new(Int32Array::from(vec![Some(41), None]))),
@@ -224,6 +252,7 @@ mod tests {
             ("flag", Arc::new(BooleanArray::from(vec![Some(true), None]))),
             ("l", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), Some(2)]), None]))),
             ("s", Arc::new(people)),
+            ("m", Arc::new(map.finish())),
         ];
         assert_eq!(columns[6].1.data_type(), &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
@@ -252,8 +281,10 @@ mod tests {
             ("{{ l }} {{ l | json }}", "12 [1,2]", " null"),
             ("{{ l | join: '+' }} {{ l | first }} {{ l | size }}", "1+2 1 2", "  0"),
             ("{% for x in l %}<{{ x }}>{% endfor %}", "<1><2>", ""),
-            ("{% if s %}{{ s | json }}{% endif %}", r#"{"a":7,"b":"x"}"#, ""),
+            ("{{ s }} {{ m }}", "{'a': 7, 'b': x} {k=9}", " "),
+            ("{{ s | json }}", r#"{"a":7,"b":"x"}"#, "null"),
             ("{{ s.a | plus: 1 }} {{ s.b }}", "8 x", " "),
+            ("{{ m.k }} {{ m.other }}{{ m['other one'] }}", "9 ", " "),
             ("{{ NAME | size }} {{ Id }}", "12 41", "0 "),
         ] {
             let bound = FieldTemplate::bind("f", source, &batch.schema()).unwrap();
