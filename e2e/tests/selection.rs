@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tapline_endpoint::Operation;
 
-use crate::harness::{Cell, Delivery, Outcome, Table, Target, World};
+use crate::harness::{Cell, Delivery, Outcome, Table, Target, World, customers};
 
 fn world() -> World {
     let world = World::new();
@@ -253,6 +253,25 @@ fn what_is_outside_the_source_is_named() {
         "file_type: csv",
         "any",
     ]);
+}
+
+#[test]
+fn what_a_file_holds_is_named_where_it_is_read_as_something_else() {
+    let world = world();
+    world.put("part-0", customers(1, 10).parquet());
+    world.put("list.json", "[{\"a\": 1}]");
+    world.put("lines.json", "{\"a\": 1}\n");
+    world.put("header", "PAR1,b\n1,2\n");
+    let read_csv = "SELECT * FROM read_csv('s3://lake/part-0')";
+    query(&world, read_csv).fails(1, "S3-011").tells(&["s3://lake/part-0", "csv", "parquet", "file_type: any"]);
+    gives(&world, "SELECT count(*) AS n FROM 's3://lake/part-0'", "n\n10\n");
+    query(&world, "SELECT * FROM 's3://lake/list.json'").fails(1, "FILE-005").tells(&["list.json", "JSON object"]);
+    gives(&world, "SELECT a + 1 AS next FROM 's3://lake/lines.json'", "next\n2\n");
+    // Text may begin like a Parquet file.
+    gives(&world, "SELECT * FROM read_csv('s3://lake/header')", "PAR1,b\n1,2\n");
+    let source = world.source().replace("type: s3,", "type: s3, file_type: csv,");
+    world.write("tapline.yaml", &format!("version: 1\nsources: {{ lake: {source} }}\n"));
+    query(&world, "SELECT * FROM 's3://lake/part-0'").fails(1, "S3-011").tells(&["parquet", "any"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 pub mod files;
 pub mod http;
 pub mod mysql;
+pub mod parquet_types;
 pub mod postgres;
 pub mod sftp;
 pub mod slack;

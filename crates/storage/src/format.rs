@@ -113,6 +113,11 @@ pub(crate) fn suffix(key: &str) -> Suffix {
     }
 }
 
+/// Whether the name says that there is JSON of some kind in the file.
+pub(crate) fn is_json(key: &str) -> bool {
+    split(key).1.is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
+}
+
 /// The key without the suffixes that stand for format and compression.
 pub(crate) fn without_suffix(key: &str) -> &str {
     match (suffix(key), split(key)) {
@@ -162,6 +167,12 @@ mod tests {
         ] {
             assert_eq!(suffix(key), expected, "{key}");
         }
+    }
+
+    #[test]
+    fn json_is_told_by_its_suffix() {
+        assert!(["a/b.json", "b.JSON.gz"].into_iter().all(is_json));
+        assert!(["b.csv", "json", "b.json/part-0", "b.json.txt"].into_iter().all(|key| !is_json(key)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tapline_core::{Error, Result, codes};
 
 use crate::client::{Listed, Pin};
 use crate::failure::Failure;
-use crate::format::FileFormat;
+use crate::format::{FileFormat, is_json};
 use crate::location::{folder, is_within};
 use crate::manifest::{FileEntry, Manifest, is_folder_marker};
 use crate::pattern::{FilePattern, Fit, Kind};
@@ -193,7 +193,7 @@ impl S3Source {
         }
     }
 
-    /// The format of files whose names don't tell, by the first bytes of one of them.
+    /// The format of files whose names don't tell, by the first bytes of one of them. JSON is read as lines or not at all.
     async fn sniff(&self, listed: &Listed) -> Result<FileFormat> {
         if listed.size == 0 {
             return Ok(FileFormat::Csv);
@@ -206,7 +206,7 @@ impl S3Source {
             .map_err(|failure| failure.of_listed_object().into_error())?;
         Ok(if bytes.starts_with(b"PAR1") {
             FileFormat::Parquet
-        } else if bytes.starts_with(b"{") {
+        } else if bytes.starts_with(b"{") || is_json(&listed.key) {
             FileFormat::Ndjson
         } else {
             FileFormat::Csv

@@ -17,6 +17,7 @@ use tapline_core::{Error, Result};
 
 use super::layout::{Compression, Format, Layout};
 use super::local;
+use crate::parquet_types::writer_options;
 
 /// A row group in memory is written when it is as large as this.
 const ROW_GROUP_BYTES: usize = 64 << 20;
@@ -224,7 +225,9 @@ impl Pen {
                 .set_compression(codec)
                 .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
                 .build();
-            let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(parquet_failed)?;
+            let writer = writer_options(schema, properties)
+                .and_then(|options| ArrowWriter::try_new_with_options(file, schema.clone(), options))
+                .map_err(parquet_failed)?;
             return Ok(Self::Parquet(Box::new(writer)));
         }
         let mut pen = TextPen::new(style.compression, file)?;

@@ -2,7 +2,10 @@
 //! Not here: what samples tell (crate `tapline-csv`), reading the files (`csv_scan`).
 //! Called when a table is described, and for `sniff_csv`.
 
+use std::ops::Range;
+
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
@@ -18,6 +21,8 @@ use super::table::CONCURRENCY;
 const SAMPLE_BYTES: u64 = 1 << 20;
 /// Files of a table that detection looks at.
 const SAMPLED_FILES: usize = 32;
+/// What a Parquet file begins and ends with. See <https://parquet.apache.org/docs/file-format/>.
+const PARQUET_MAGIC: &[u8] = b"PAR1";
 
 /// Gives columns the types that they had in an earlier run. A value that no longer fits shows while it is read.
 pub(super) fn keep_types(format: &mut TableFormat, earlier: &TableFormat) {
@@ -29,17 +34,31 @@ pub(super) fn keep_types(format: &mut TableFormat, earlier: &TableFormat) {
     }
 }
 
+async fn range(files: &TableFiles, file: &TableFile, range: Range<u64>) -> Result<Bytes> {
+    files.store.get_range(&file.meta.location, range).await.map_err(|error| {
+        let error = DataFusionError::ObjectStore(Box::new(error));
+        from_datafusion(&error, &format!("reading {}", file.url), &[])
+    })
+}
+
+fn holds_parquet(file: &TableFile) -> Error {
+    Error::new(codes::S3_011, format!("reading {}: it is read as csv, but it is a parquet file", file.url))
+        .hint("set `file_type: any` on the source, and read it with read_parquet('…') where the SQL says read_csv")
+}
+
 /// The decompressed start of a CSV file, and whether that is all of it.
 async fn sample(files: &TableFiles, file: &TableFile, options: &CsvOptions) -> Result<(Vec<u8>, bool)> {
     let bytes = if file.meta.size == 0 {
-        bytes::Bytes::new()
+        Bytes::new()
     } else {
-        let range = 0..file.meta.size.min(SAMPLE_BYTES);
-        files.store.get_range(&file.meta.location, range).await.map_err(|error| {
-            let error = DataFusionError::ObjectStore(Box::new(error));
-            from_datafusion(&error, &format!("reading {}", file.url), &[])
-        })?
+        range(files, file, 0..file.meta.size.min(SAMPLE_BYTES)).await?
     };
+    if bytes.starts_with(PARQUET_MAGIC) {
+        let end = range(files, file, file.meta.size - PARQUET_MAGIC.len() as u64..file.meta.size).await?;
+        if end == PARQUET_MAGIC {
+            return Err(holds_parquet(file));
+        }
+    }
     let whole = bytes.len() as u64 == file.meta.size;
     let compression = Compression::resolve(options, &file.url, &bytes);
     let text = compression

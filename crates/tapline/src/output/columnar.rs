@@ -1,5 +1,6 @@
 //! Rows as they are: a Parquet file, or Arrow's IPC stream.
-//! Not here: texts. Only what other readers do not know is changed: HUGEINT becomes DECIMAL(38,0).
+//! Not here: texts. Only what other readers do not know is changed: HUGEINT becomes DECIMAL(38,0), and UUID and JSON get
+//! the names that they have in Arrow and in Parquet.
 //! Called by the row printer.
 
 use std::io::{self, Write};
@@ -7,18 +8,24 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::ipc::writer::StreamWriter;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use tapline_destinations::parquet_types::writer_options;
 
 use super::values::duckdb_type_name;
 use super::{from_arrow, names};
 
 /// The widest decimal that Parquet's and Arrow's readers know.
 const WIDEST: DataType = DataType::Decimal128(38, 0);
+
+/// The keys of a field's metadata with Arrow's names of types that extend others.
+/// See <https://arrow.apache.org/docs/format/CanonicalExtensions.html>.
+const EXTENSION_NAME: &str = "ARROW:extension:name";
+const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
 
 pub struct ParquetPrinter<W: Write + Send> {
     schema: SchemaRef,
@@ -82,7 +89,9 @@ impl<W: Write + Send> ParquetPrinter<W> {
 fn open_parquet<W: Write + Send>(schema: &SchemaRef, writer: W) -> io::Result<ArrowWriter<W>> {
     let compression = Compression::ZSTD(ZstdLevel::default());
     let properties = WriterProperties::builder().set_compression(compression).build();
-    ArrowWriter::try_new(writer, Arc::clone(schema), Some(properties)).map_err(|error| refused(error, schema))
+    writer_options(schema, properties)
+        .and_then(|options| ArrowWriter::try_new_with_options(writer, Arc::clone(schema), options))
+        .map_err(|error| refused(error, schema))
 }
 
 /// Names the column where the writer does not know its type, which it tells without.
@@ -127,15 +136,33 @@ impl<W: Write> ArrowPrinter<W> {
     }
 }
 
-/// The schema of the output: distinct names, and no decimal that is wider than readers know.
+/// The schema of the output: distinct names, no decimal that is wider than readers know, and Arrow's names of types.
 fn readable(schema: &SchemaRef) -> SchemaRef {
     let schema = names::distinct(schema);
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::Decimal256(_, 0) => Arc::new(field.as_ref().clone().with_data_type(WIDEST)),
-        _ => Arc::clone(field),
-    };
-    let fields: Vec<_> = schema.fields().iter().map(field).collect();
+    let fields: Vec<_> = schema.fields().iter().map(readable_field).collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+fn readable_field(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Decimal256(_, 0) => WIDEST,
+        DataType::List(item) => DataType::List(readable_field(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(readable_field(item), *size),
+        DataType::Struct(members) => DataType::Struct(members.iter().map(readable_field).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(readable_field(entries), *sorted),
+        other => other.clone(),
+    };
+    let extension = match (&data_type, duckdb_type_name(field).as_str()) {
+        (DataType::FixedSizeBinary(16), "UUID") => Some("arrow.uuid"),
+        (data_type, "JSON") if data_type.is_string() => Some("arrow.json"),
+        _ => None,
+    };
+    let mut metadata = field.metadata().clone();
+    if let Some(name) = extension {
+        metadata.insert(EXTENSION_NAME.to_owned(), name.to_owned());
+        metadata.insert(EXTENSION_METADATA.to_owned(), String::new());
+    }
+    Arc::new(field.as_ref().clone().with_data_type(data_type).with_metadata(metadata))
 }
 
 /// The same rows in the output's schema.

@@ -125,13 +125,13 @@ fn engine(array: &ArrayRef, to: &DataType, lenient: bool) -> Result<ArrayRef> {
         Ok(converted) => converted,
         Err(_) => {
             let (from, to) = (type_name(array.data_type()), type_name(to));
-            return exec_err!("Type {from} with a value that is out of range for the destination type {to}");
+            return exec_err!("a value of type {from} is out of range for {to}");
         }
     };
     Ok(converted)
 }
 
-fn type_name(data_type: &DataType) -> String {
+pub(super) fn type_name(data_type: &DataType) -> String {
     duckdb_type_name(&super::types::plain(data_type.clone()))
 }
 
@@ -189,38 +189,42 @@ fn json_texts(array: &ArrayRef, lenient: bool) -> Result<ArrayRef> {
 /// Values read from texts.
 fn from_text(array: &ArrayRef, to: &Field, lenient: bool) -> Result<ArrayRef> {
     let texts = array.as_string::<i32>();
+    let name = &match to.data_type() {
+        DataType::Decimal256(..) => "HUGEINT".to_owned(),
+        DataType::FixedSizeBinary(_) => "UUID".to_owned(),
+        _ => duckdb_type_name(to),
+    };
     macro_rules! whole {
-        ($native:ty, $name:literal) => {
-            primitive::<$native>(texts, $name, lenient, |text| {
+        ($native:ty) => {
+            primitive::<$native>(texts, name, lenient, |text| {
                 let number = read::whole(text)?.to_i128()?;
                 number.try_into().ok()
             })
         };
     }
     match to.data_type() {
-        DataType::Int8 => whole!(Int8Type, "INT8"),
-        DataType::Int16 => whole!(Int16Type, "INT16"),
-        DataType::Int32 => whole!(Int32Type, "INT32"),
-        DataType::Int64 => whole!(Int64Type, "INT64"),
-        DataType::UInt8 => whole!(UInt8Type, "UINT8"),
-        DataType::UInt16 => whole!(UInt16Type, "UINT16"),
-        DataType::UInt32 => whole!(UInt32Type, "UINT32"),
-        DataType::UInt64 => whole!(UInt64Type, "UINT64"),
+        DataType::Int8 => whole!(Int8Type),
+        DataType::Int16 => whole!(Int16Type),
+        DataType::Int32 => whole!(Int32Type),
+        DataType::Int64 => whole!(Int64Type),
+        DataType::UInt8 => whole!(UInt8Type),
+        DataType::UInt16 => whole!(UInt16Type),
+        DataType::UInt32 => whole!(UInt32Type),
+        DataType::UInt64 => whole!(UInt64Type),
         DataType::Float32 => {
-            primitive::<Float32Type>(texts, "FLOAT", lenient, |text| read::float(text).map(|number| number as f32))
+            primitive::<Float32Type>(texts, name, lenient, |text| read::float(text).map(|number| number as f32))
         }
-        DataType::Float64 => primitive::<Float64Type>(texts, "DOUBLE", lenient, read::float),
+        DataType::Float64 => primitive::<Float64Type>(texts, name, lenient, read::float),
         DataType::Decimal128(width, scale) => {
             let limit = 10_i128.checked_pow(u32::from(*width)).unwrap_or(i128::MAX);
-            let name = format!("DECIMAL({width},{scale})");
-            let numbers = parsed(texts, &name, lenient, |text| {
+            let numbers = parsed(texts, name, lenient, |text| {
                 read::decimal(text, *scale)?.to_i128().filter(|number| number.abs() < limit)
             })?;
             let numbers = numbers.into_iter().collect::<Decimal128Array>();
             Ok(Arc::new(numbers.with_data_type(to.data_type().clone())))
         }
         DataType::Decimal256(_, scale) => {
-            let numbers = parsed(texts, "INT128", lenient, |text| {
+            let numbers = parsed(texts, name, lenient, |text| {
                 let number = read::decimal(text, *scale)?;
                 number.to_i128().is_some().then_some(number)
             })?;
@@ -228,28 +232,25 @@ fn from_text(array: &ArrayRef, to: &Field, lenient: bool) -> Result<ArrayRef> {
             Ok(Arc::new(numbers.with_data_type(to.data_type().clone())))
         }
         DataType::Boolean => {
-            Ok(Arc::new(parsed(texts, "BOOL", lenient, read::boolean)?.into_iter().collect::<BooleanArray>()))
+            Ok(Arc::new(parsed(texts, name, lenient, read::boolean)?.into_iter().collect::<BooleanArray>()))
         }
-        DataType::Date32 => primitive::<Date32Type>(texts, "DATE", lenient, read::date),
-        DataType::Time64(TimeUnit::Microsecond) => {
-            primitive::<Time64MicrosecondType>(texts, "TIME", lenient, read::time)
-        }
+        DataType::Date32 => primitive::<Date32Type>(texts, name, lenient, read::date),
+        DataType::Time64(TimeUnit::Microsecond) => primitive::<Time64MicrosecondType>(texts, name, lenient, read::time),
         DataType::Timestamp(TimeUnit::Nanosecond, None) => {
-            primitive::<TimestampNanosecondType>(texts, "TIMESTAMP_NS", lenient, read::nanoseconds)
+            primitive::<TimestampNanosecondType>(texts, name, lenient, read::nanoseconds)
         }
         DataType::Timestamp(unit, zone) => {
             let zoned = zone.is_some();
-            let micros =
-                primitive::<TimestampMicrosecondType>(texts, "TIMESTAMP", lenient, |text| read::moment(text, zoned))?;
+            let micros = primitive::<TimestampMicrosecondType>(texts, name, lenient, |text| read::moment(text, zoned))?;
             let micros = coarser(&micros, *unit);
             engine(&micros, &DataType::Timestamp(*unit, zone.clone()), lenient)
         }
         DataType::Interval(IntervalUnit::MonthDayNano) => {
-            primitive::<IntervalMonthDayNanoType>(texts, "INTERVAL", lenient, read::interval)
+            primitive::<IntervalMonthDayNanoType>(texts, name, lenient, read::interval)
         }
         DataType::FixedSizeBinary(16) => {
             let mut builder = FixedSizeBinaryBuilder::with_capacity(texts.len(), 16);
-            for value in parsed(texts, "UUID", lenient, read::uuid)? {
+            for value in parsed(texts, name, lenient, read::uuid)? {
                 match value {
                     Some(bytes) => builder.append_value(bytes)?,
                     None => builder.append_null(),
@@ -259,7 +260,7 @@ fn from_text(array: &ArrayRef, to: &Field, lenient: bool) -> Result<ArrayRef> {
         }
         DataType::Binary => {
             let mut builder = BinaryBuilder::new();
-            for value in parsed(texts, "BLOB", lenient, read::blob)? {
+            for value in parsed(texts, name, lenient, read::blob)? {
                 builder.append_option(value);
             }
             Ok(Arc::new(builder.finish()))
@@ -307,7 +308,7 @@ fn parsed<T>(
             Some(text) => match read(text) {
                 Some(value) => Ok(Some(value)),
                 None if lenient => Ok(None),
-                None => exec_err!("Could not convert string '{text}' to {name}"),
+                None => exec_err!("a text cannot be converted to {name}"),
             },
         })
         .collect()
@@ -342,4 +343,50 @@ fn structs_by_place(array: &ArrayRef, members: &Fields, wanted: &Fields, lenient
         .map(|(index, field)| convert(source.column(index), &members[index], field, lenient))
         .collect::<Result<Vec<_>>>()?;
     Ok(Arc::new(StructArray::try_new(wanted.clone(), columns, source.nulls().cloned())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Float64Array, TimestampMicrosecondArray};
+
+    use super::super::types;
+    use super::*;
+
+    #[test]
+    fn errors_name_types_as_duckdb_does_and_no_values() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["secret"]));
+        let numbers: ArrayRef = Arc::new(Float64Array::from(vec![1e300]));
+        for (array, to, problem) in [
+            (&texts, "int", "a text cannot be converted to INTEGER"),
+            (&texts, "int8", "a text cannot be converted to BIGINT"),
+            (&texts, "utinyint", "a text cannot be converted to UTINYINT"),
+            (&texts, "hugeint", "a text cannot be converted to HUGEINT"),
+            (&texts, "decimal(5, 2)", "a text cannot be converted to DECIMAL(5,2)"),
+            (&texts, "bool", "a text cannot be converted to BOOLEAN"),
+            (&texts, "uuid", "a text cannot be converted to UUID"),
+            (&texts, "timestamptz", "a text cannot be converted to TIMESTAMP WITH TIME ZONE"),
+            (&texts, "int[]", "a text cannot be converted to INTEGER[]"),
+            (&numbers, "int", "a value of type DOUBLE is out of range for INTEGER"),
+        ] {
+            let from = types::plain(array.data_type().clone());
+            let error = convert(array, &from, &types::parse(to).expect("a type"), false).expect_err(to);
+            assert_eq!(error.strip_backtrace(), format!("Execution error: {problem}"));
+        }
+    }
+
+    #[test]
+    fn moments_are_rounded_halves_away_from_zero() {
+        let micros: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
+            1_500_000,
+            1_499_999,
+            -500_000,
+            -499_999,
+            500,
+            -1_500,
+            i64::MAX,
+        ]));
+        let rounded = |unit| coarser(&micros, unit).as_primitive::<TimestampMicrosecondType>().values().to_vec();
+        assert_eq!(rounded(TimeUnit::Second), [2_000_000, 1_000_000, -1_000_000, 0, 0, 0, i64::MAX]);
+        assert_eq!(rounded(TimeUnit::Millisecond), [1_500_000, 1_500_000, -500_000, -500_000, 1_000, -2_000, i64::MAX]);
+    }
 }

@@ -20,7 +20,7 @@ pub(super) fn from_text(texts: &StringArray, to: &Field, lenient: bool) -> Resul
             Some(if inner.trim().is_empty() { Vec::new() } else { split(inner, ',') })
         });
         if parts.is_none() && text.is_some() && !lenient {
-            return exec_err!("Could not convert a string to {}", tapline_core::values::duckdb_type_name(to));
+            return exec_err!("a text cannot be converted to {}", tapline_core::values::duckdb_type_name(to));
         }
         rows.push(parts);
     }

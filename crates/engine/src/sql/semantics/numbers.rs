@@ -12,6 +12,7 @@ use arrow::datatypes::*;
 use datafusion::common::{Result, exec_err};
 
 use super::arithmetic::{Operator, is_huge};
+use super::convert::type_name;
 use super::types::HUGEINT;
 
 /// The widest DECIMAL.
@@ -158,7 +159,10 @@ pub(super) fn operand(column: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let options = arrow::compute::CastOptions { safe: false, ..arrow::compute::CastOptions::default() };
     match arrow::compute::cast_with_options(column, to, &options) {
         Ok(column) => Ok(column),
-        Err(_) => exec_err!("Type {} with a value that is out of range for {to}", column.data_type()),
+        Err(_) => {
+            let (from, to) = (type_name(column.data_type()), type_name(to));
+            exec_err!("a value of type {from} is out of range for {to}")
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use arrow::array::*;
 use arrow::datatypes::*;
 use arrow::ipc::reader::StreamReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, LogicalType};
+use tapline_core::values::TYPE_KEY;
 
 use super::*;
 
@@ -41,6 +42,50 @@ fn arrow_is_a_stream() {
     let bytes = printed(Format::Arrow, &[rows(), rows()]);
     let reader = StreamReader::try_new(bytes.as_slice(), None).expect("a stream");
     check(&reader.collect::<Result<Vec<_>, _>>().expect("rows"));
+}
+
+#[test]
+fn types_have_the_names_that_other_readers_know() {
+    let tagged = |name: &str, data_type, tag: &str| {
+        Field::new(name, data_type, true).with_metadata([(TYPE_KEY.to_owned(), tag.to_owned())].into())
+    };
+    let uuid = |name| tagged(name, DataType::FixedSizeBinary(16), "UUID");
+    let json = |name| tagged(name, DataType::Utf8, "JSON");
+    let entries = Fields::from(vec![uuid("key").with_nullable(false), json("value")]);
+    let entries = Field::new("entries", DataType::Struct(entries), false);
+    let huge = tagged("item", DataType::Decimal256(39, 0), "HUGEINT");
+    let schema = Arc::new(Schema::new(vec![
+        uuid("uuid"),
+        Field::new("bytes", DataType::FixedSizeBinary(16), true),
+        Field::new("list", DataType::List(Arc::new(json("item"))), true),
+        Field::new("struct", DataType::Struct(vec![uuid("a"), Field::new("b", DataType::Utf8, true)].into()), true),
+        Field::new("map", DataType::Map(Arc::new(entries), false), true),
+        Field::new("huge", DataType::List(Arc::new(huge)), true),
+    ]));
+    let columns = schema.fields().iter().map(|field| new_null_array(field.data_type(), 2)).collect();
+    let rows = RecordBatch::try_new(Arc::clone(&schema), columns).expect("columns of the schema");
+
+    let name = |field: &Field| field.metadata().get("ARROW:extension:name").cloned().unwrap_or_default();
+    let bytes = printed(Format::Arrow, std::slice::from_ref(&rows));
+    let batches: Vec<_> = StreamReader::try_new(bytes.as_slice(), None).expect("a stream").collect();
+    let read = batches[0].as_ref().expect("rows").schema();
+    let fields = read.fields();
+    assert_eq!([&fields[0], &fields[1]].map(|field| name(field)), ["arrow.uuid", ""]);
+    let (DataType::List(item), DataType::Struct(members)) = (fields[2].data_type(), fields[3].data_type()) else {
+        panic!("{fields:?}")
+    };
+    assert_eq!([item, &members[0], &members[1]].map(|field| name(field)), ["arrow.json", "arrow.uuid", ""]);
+    let DataType::Map(entries, _) = fields[4].data_type() else { panic!("{fields:?}") };
+    let DataType::Struct(entries) = entries.data_type() else { panic!("{fields:?}") };
+    assert_eq!([&entries[0], &entries[1]].map(|field| name(field)), ["arrow.uuid", "arrow.json"]);
+
+    let parquet = bytes::Bytes::from(printed(Format::Parquet, &[rows]));
+    let parquet = ParquetRecordBatchReaderBuilder::try_new(parquet).expect("a Parquet file");
+    let types: Vec<_> =
+        parquet.parquet_schema().columns().iter().map(|column| column.logical_type_ref().cloned()).collect();
+    let (uuid, json, text) = (Some(LogicalType::Uuid), Some(LogicalType::Json), Some(LogicalType::String));
+    let huge = Some(LogicalType::decimal(0, 38));
+    assert_eq!(types, [uuid.clone(), None, json.clone(), uuid.clone(), text, uuid, json, huge]);
 }
 
 #[test]

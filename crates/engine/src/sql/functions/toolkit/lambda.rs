@@ -9,7 +9,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature, HigherOrderUDFImpl,
+    ColumnarValue, Expr, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature, HigherOrderUDFImpl,
     LambdaArgument, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
 
@@ -126,6 +126,15 @@ impl HigherOrderUDFImpl for HigherFunction {
         let (values, lambda) = split(self.name, arguments.arg_fields)?;
         let values: Vec<FieldRef> = values.into_iter().cloned().collect();
         self.body.result(&values, lambda)
+    }
+
+    fn short_circuits(&self) -> bool {
+        true
+    }
+
+    /// What a lambda computes may fail where it is not called, so it stays in the lambda.
+    fn conditional_arguments<'a>(&self, arguments: &'a [Expr]) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
+        Some(arguments.iter().partition(|argument| !matches!(argument, Expr::Lambda(_))))
     }
 
     fn invoke_with_args(&self, arguments: HigherOrderFunctionArgs) -> Result<ColumnarValue> {
