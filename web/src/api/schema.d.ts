@@ -2055,7 +2055,7 @@ export interface components {
         /** @description What a run would do. */
         PlanDocument: {
             error?: components["schemas"]["ErrorReport"] | null;
-            /** @description The digest of the change set; null where the run would be stopped. */
+            /** @description The digest of the change set; null where the run would be stopped before its changes are known. */
             fingerprint?: string | null;
             /** @description Rows by what would happen to them. */
             rows: components["schemas"]["RowCounts"];

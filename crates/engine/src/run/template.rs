@@ -119,8 +119,8 @@ impl FieldTemplate {
             else {
                 return Err(fault);
             };
-            let absent = maps.filter_map(|map| Some((map, name.strip_prefix(map.name.as_str())?.strip_prefix('.')?)));
-            let Some((map, key)) = absent.last() else { return Err(fault) };
+            let mut absent = maps.filter_map(|map| Some((map, name.strip_prefix(map.name.as_str())?.strip_prefix('.')?)));
+            let Some((map, key)) = absent.next_back() else { return Err(fault) };
             match globals.get_mut(map.name.as_str()) {
                 Some(Value::Object(map)) if !map.contains_key(key) => map.insert(key.to_owned().into(), Value::Nil),
                 Some(null @ Value::Nil) => Some(std::mem::replace(null, Value::Object(Object::new()))),
@@ -247,7 +247,7 @@ mod tests {
             ("big", Arc::new(UInt64Array::from(vec![Some(u64::MAX), None]))),
             ("name", Arc::new(StringArray::from(vec![Some("ada lovelace"), None]))),
             ("d", Arc::new(Date32Array::from(vec![Some(19_723), None]))),
-            ("tz", Arc::new(moments.clone().with_timezone("UTC"))),
+            ("tz", Arc::new(moments.with_timezone("UTC"))),
             ("bytes", Arc::new(BinaryArray::from(vec![Some(b"x".as_slice()), None]))),
             ("flag", Arc::new(BooleanArray::from(vec![Some(true), None]))),
             ("l", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), Some(2)]), None]))),

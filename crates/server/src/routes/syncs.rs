@@ -336,7 +336,7 @@ async fn preview(State(app): State<App>, _: Editor, Json(body): Json<UnsavedSync
 struct PlanDocument {
     /// Name of the sync.
     sync: String,
-    /// The digest of the change set; null where the run would be stopped.
+    /// The digest of the change set; null where the run would be stopped before its changes are known.
     fingerprint: Option<String>,
     /// Rows by what would happen to them.
     #[schema(value_type = RowCountsView)]
