@@ -148,6 +148,31 @@ fn all_mistakes_are_told_at_once_and_in_order() {
 }
 
 #[test]
+fn files_outside_of_the_source_are_told() {
+    let files = "'s3://lake/customers.csv'";
+    for (source, model, word) in [
+        ("bucket: lake", "'s3://other/customers.csv'", "bucket other"),
+        ("{ bucket: lake, path: sales }", "'s3://lake/people/a.csv'", "s3://lake/sales"),
+        ("bucket: lake", "read_csv(['s3://lake/a.csv', 'local.csv'])", "local.csv"),
+        ("{ bucket: lake, file_type: csv }", "read_parquet('s3://lake/a.parquet')", "parquet"),
+    ] {
+        let world = World::new();
+        let keys = source.trim_matches(['{', '}']).split(',').map(str::trim).collect::<Vec<_>>().join("\n    ");
+        let text = GOOD.replace("bucket: lake", &keys).replace(files, model);
+        world.write("tapline.yaml", &text);
+        let outcome = world.tapline(&["validate"]).exits(2).tells(&["S3-0", word, "tapline.yaml:"]);
+        assert_eq!(outcome.stdout, "", "{outcome}");
+        // What a variable stands for is not known without it.
+        world.write("tapline.yaml", &text.replace("bucket: lake", "bucket: \"${E2E_BUCKET_THAT_IS_NOT_SET}\""));
+        world.tapline(&["validate", "--no-env"]).exits(0);
+    }
+    let world = World::new();
+    let within = "(SELECT * FROM 's3://lake/a/*.csv' JOIN 's3://lake/b.parquet' USING (id))";
+    world.write("tapline.yaml", &GOOD.replace(files, within));
+    world.tapline(&["validate"]).exits(0);
+}
+
+#[test]
 fn mistakes_of_an_included_file_name_that_file() {
     let world = World::new();
     let (project, syncs) = GOOD.split_once("syncs:").unwrap();

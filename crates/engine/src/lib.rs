@@ -16,6 +16,6 @@ pub use run::{
     run, validate_job,
 };
 pub use sql::{
-    Access, BatchVisitor, FunctionEntry, Limits, Query, ScanReport, Session, Support, check_sql, execute,
+    Access, BatchVisitor, FunctionEntry, Limits, Query, ScanReport, Session, Support, check_reach, check_sql, execute,
     function_reference,
 };

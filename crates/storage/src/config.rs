@@ -8,8 +8,9 @@ use tapline_core::Secret;
 use tapline_core::duration::HumanDuration;
 use tapline_csv::CsvOptions;
 
-use crate::format::FileType;
-use crate::location::normalise;
+use crate::format::{FileFormat, FileType};
+use crate::location::{S3Url, is_within, normalise, one_spelling};
+use crate::pattern::FilePattern;
 
 /// The settings of a source of type `s3`; the `type` key is taken out before they are read.
 ///
@@ -56,6 +57,33 @@ impl S3SourceConfig {
 }
 
 impl S3SourceConfig {
+    /// Where its files are: `s3://bucket/path`.
+    pub fn url(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.path)
+    }
+
+    /// The files that a URL in SQL means; `reader` is the format that a reader function asks for.
+    ///
+    /// Fails with `S3-009` outside of the source's bucket or path, and with `S3-011` when the reader's format is not the source's.
+    pub fn pattern(&self, url: &str, reader: Option<FileFormat>) -> tapline_core::Result<FilePattern> {
+        let S3Url { bucket, key } = S3Url::parse(url)?;
+        if bucket != self.bucket {
+            return Err(Error::new(
+                codes::S3_009,
+                format!("{url} is in bucket {bucket}, the source in bucket {}", self.bucket),
+            )
+            .hint("a model reads one source; add a source for the other bucket"));
+        }
+        for key in [&key, &one_spelling(&key)] {
+            let pattern = FilePattern::new(url, key, reader, self.file_type)?.within(&self.path);
+            if pattern.prefixes().iter().all(|prefix| is_within(&self.path, prefix)) {
+                return Ok(pattern);
+            }
+        }
+        Err(Error::new(codes::S3_009, format!("{url} is outside of the source, which is {}", self.url()))
+            .hint("name files below the source's path, or widen `path`"))
+    }
+
     /// Whether the bucket stands in the path of an address, as the settings or the endpoint's custom have it.
     pub(crate) fn is_path_style(&self) -> bool {
         // The certificate of *.s3.amazonaws.com does not cover a bucket with dots in its name.

@@ -14,7 +14,6 @@ use crate::client::{Client, Pin, Traffic};
 use crate::config::S3SourceConfig;
 use crate::failure::Failure;
 use crate::format::FileFormat;
-use crate::location::{S3Url, is_within, one_spelling};
 use crate::manifest::FileEntry;
 use crate::pattern::FilePattern;
 use crate::retry::RetryPolicy;
@@ -92,7 +91,7 @@ impl S3Source {
 
     /// `s3://bucket/path`.
     pub fn url(&self) -> String {
-        format!("s3://{}/{}", self.inner.config.bucket, self.inner.config.path)
+        self.inner.config.url()
     }
 
     /// The ARN that a role's trust policy has to name: of the base identity, or of the source's own. `None` for anonymous
@@ -114,27 +113,9 @@ impl S3Source {
         &self.inner.client
     }
 
-    /// The files that a URL in SQL means; `reader` is the format that a reader function asks for.
-    ///
-    /// Fails with `S3-009` outside of the source's bucket or path, and with `S3-011` when the reader's format is not the source's.
+    /// The files that a URL in SQL means, as [`S3SourceConfig::pattern`] has them.
     pub fn pattern(&self, url: &str, reader: Option<FileFormat>) -> Result<FilePattern> {
-        let config = self.config();
-        let S3Url { bucket, key } = S3Url::parse(url)?;
-        if bucket != config.bucket {
-            return Err(Error::new(
-                codes::S3_009,
-                format!("{url} is in bucket {bucket}, the source in bucket {}", config.bucket),
-            )
-            .hint("a model reads one source; add a source for the other bucket"));
-        }
-        for key in [&key, &one_spelling(&key)] {
-            let pattern = FilePattern::new(url, key, reader, config.file_type)?.within(&config.path);
-            if pattern.prefixes().iter().all(|prefix| is_within(&config.path, prefix)) {
-                return Ok(pattern);
-            }
-        }
-        Err(Error::new(codes::S3_009, format!("{url} is outside of the source, which is {}", self.url()))
-            .hint("name files below the source's path, or widen `path`"))
+        self.config().pattern(url, reader)
     }
 
     /// All files of the source.

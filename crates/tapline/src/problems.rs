@@ -95,7 +95,10 @@ pub fn of_project(wiring: &Wiring) -> Vec<Problem> {
     let project = &wiring.project;
     let state = of_state(wiring);
     let sources = project.sources.keys().flat_map(|name| of_source(wiring, name));
-    let models = project.models.keys().flat_map(|name| of_model(wiring, name));
+    let models = project.models.keys().flat_map(|name| match of_model(wiring, name) {
+        none if none.is_empty() => beyond_source(wiring, name),
+        problems => problems,
+    });
     let destinations = project.destinations.keys().flat_map(|name| of_destination(wiring, name));
     let syncs = project.syncs.keys().flat_map(|name| of_sync(wiring, name));
     state.into_iter().chain(sources).chain(models).chain(destinations).chain(syncs).collect()
@@ -172,6 +175,22 @@ pub fn of_model(wiring: &Wiring, name: &str) -> Vec<Problem> {
     match tapline_engine::check_sql(&model.sql) {
         Ok(()) => Vec::new(),
         Err(error) => vec![Problem::at(span, &error.context(format_args!("model `{name}`")))],
+    }
+}
+
+/// The files that a model names outside of its source. A run tells as well, when it comes to them.
+fn beyond_source(wiring: &Wiring, name: &str) -> Vec<Problem> {
+    let project = &wiring.project;
+    let (Some(model), Some(span)) = (project.models.get(name), project.sql_spans.get(name)) else { return Vec::new() };
+    let Some(source) = project.sources.get(&model.source).filter(|source| !is_open(&source.node)) else {
+        return Vec::new();
+    };
+    let (false, Ok(config)) = (wiring.is_open(&model.sql), source_config(source)) else { return Vec::new() };
+    match tapline_engine::check_reach(&model.sql, &config) {
+        Err(error) if [codes::S3_009, codes::S3_011].contains(&error.code()) => {
+            vec![Problem::at(span, &error.context(format_args!("model `{name}`")))]
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -119,7 +119,8 @@ impl FieldTemplate {
             else {
                 return Err(fault);
             };
-            let mut absent = maps.filter_map(|map| Some((map, name.strip_prefix(map.name.as_str())?.strip_prefix('.')?)));
+            let mut absent =
+                maps.filter_map(|map| Some((map, name.strip_prefix(map.name.as_str())?.strip_prefix('.')?)));
             let Some((map, key)) = absent.next_back() else { return Err(fault) };
             match globals.get_mut(map.name.as_str()) {
                 Some(Value::Object(map)) if !map.contains_key(key) => map.insert(key.to_owned().into(), Value::Nil),

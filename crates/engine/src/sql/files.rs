@@ -152,13 +152,15 @@ pub(crate) async fn resolve(
         (true, false, Access::Ambient { folder }) => {
             resolve_local(stores, folder, &local_patterns, reference.reader, options).await
         }
-        (_, false, Access::Source(source)) => Err(Error::new(
-            codes::S3_009,
-            format!("{} is outside the source: its files are below {}", local_patterns[0], source.url()),
-        )
-        .hint(format!("name a file as '{}/…'", source.url().trim_end_matches('/')))),
+        (_, false, Access::Source(source)) => Err(outside(local_patterns[0], &source.url())),
         _ => Err(Error::new(codes::S3_009, "one table cannot mix files in S3 with local ones")),
     }
+}
+
+/// A path in the SQL that is none of the source at `url`.
+pub(crate) fn outside(path: &str, url: &str) -> Error {
+    Error::new(codes::S3_009, format!("{path} is outside the source: its files are below {url}"))
+        .hint(format!("name a file as '{}/…'", url.trim_end_matches('/')))
 }
 
 async fn list_s3(

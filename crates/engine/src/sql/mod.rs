@@ -41,6 +41,7 @@ pub use files::{Access, TableFile, TableFiles};
 pub use functions::{FunctionEntry, Support, function_reference};
 pub use session::{BatchStream, Limits, Pins, Query, ScanReport, Session, StreamError};
 pub use table::{FileTable, TableKind};
+use tapline_storage::{S3SourceConfig, S3Url};
 
 /// Parses a model's SQL without touching anything outside: one statement that only reads.
 ///
@@ -48,4 +49,26 @@ pub use table::{FileTable, TableKind};
 /// `SQL-001` with a caret, `SQL-010` for anything but one SELECT.
 pub fn check_sql(sql: &str) -> tapline_core::Result<()> {
     parse::parse(sql).map(drop)
+}
+
+/// Makes sure that a model's SQL reads nothing outside of its source, as [`check_sql`] does without touching anything.
+///
+/// # Errors
+/// `S3-009` and `S3-011`, and those of [`check_sql`].
+pub fn check_reach(sql: &str, source: &S3SourceConfig) -> tapline_core::Result<()> {
+    let mut query = parse::parse(sql)?;
+    let mut found = Vec::new();
+    references::replace_references(&mut query, |reference| {
+        found.push(reference);
+        String::new()
+    })?;
+    for reference in found {
+        for pattern in &reference.patterns {
+            if !S3Url::is_s3(pattern) {
+                return Err(files::outside(pattern, &source.url()));
+            }
+            source.pattern(pattern, reference.reader)?;
+        }
+    }
+    Ok(())
 }
