@@ -4,8 +4,8 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
-use tapline_core::Secret;
 use tapline_core::duration::HumanDuration;
+use tapline_core::{Error, Secret, codes};
 use tapline_csv::CsvOptions;
 
 use crate::format::{FileFormat, FileType};
