@@ -33,7 +33,7 @@ fn a_plan_writes_nothing_and_says_what_a_run_then_does(target: &Target) {
     assert_eq!((&first["rows"]["inserted"], &first["rows"]["read"]), (&json!(5), &json!(5)));
     assert_eq!(first["samples"].as_array().unwrap().len(), 5);
     assert_eq!(target.tables(), Vec::<String>::new());
-    plan(&["--detailed-exitcode"], 2);
+    assert_eq!(plan(&["--detailed-exitcode"], 2), first);
     let run = world.sync().ended(0, "succeeded");
     // A plan is no run.
     assert_eq!((&run.report["generation"], &run.report["rows"]), (&json!(1), &first["rows"]));

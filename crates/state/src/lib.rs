@@ -35,6 +35,20 @@ pub async fn open(url: &str, folder: &Path) -> Result<Arc<dyn StateStore>> {
     }
 }
 
+/// Makes a store in an empty folder for commands that only look at the project in the folder `project`. What they say
+/// depends on the store's id, since rows are hashed with it: nobody elsewhere can guess it, and here it is the same each
+/// time, until the machine starts again.
+///
+/// Fails with `STATE-001` where the store cannot be made.
+pub async fn open_scratch(folder: &Path, project: &Path) -> Result<Arc<dyn StateStore>> {
+    let store = sqlite::SqliteStore::open(&folder.join("state.db")).await?;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    Ok(match (boot, std::path::absolute(project)) {
+        (Ok(boot), Ok(project)) => Arc::new(store.known_as(format!("{} {}", boot.trim(), project.display()))),
+        _ => Arc::new(store),
+    })
+}
+
 /// Opens the store at `url` as [`open`] does, with what a server keeps in it.
 pub async fn open_server(url: &str, folder: &Path) -> Result<Arc<dyn ServerStore>> {
     match place(url, folder)? {

@@ -160,7 +160,7 @@ impl Wiring {
         }
         let folder = tempfile::tempdir()
             .map_err(|error| Error::new(codes::FILE_006, "cannot make a temporary folder").because(error))?;
-        let store = tapline_state::open("sqlite:state.db", folder.path()).await?;
+        let store = tapline_state::open_scratch(folder.path(), &self.project.folder).await?;
         Ok(ReadState { store, _folder: Some(folder) })
     }
 

@@ -77,6 +77,11 @@ impl SqliteStore {
         Ok(store)
     }
 
+    /// The store under another name than the one that it was born with.
+    pub(crate) fn known_as(self, id: String) -> Self {
+        Self { id, ..self }
+    }
+
     /// A transaction that has the right to write from its beginning, so that what it reads stays true until it commits.
     async fn write(&self, doing: &'static str) -> Result<Transaction<'static, Sqlite>> {
         self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed(doing))
