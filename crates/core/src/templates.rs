@@ -17,6 +17,13 @@ use liquid_lib::stdlib;
 pub enum TemplateFault {
     /// It uses this name, which is there for no row.
     Unknown(String),
+    /// It looks into a value for a part, a member or an item, that this one does not have.
+    Absent {
+        /// The value, by its name or the path to it.
+        value: String,
+        /// The name or the position of the part.
+        part: String,
+    },
     /// A filter cannot work with the row's values; why, as far as that says nothing of the values.
     Unfit(Option<String>),
 }
@@ -78,9 +85,9 @@ pub fn render_fault(error: &Error) -> TemplateFault {
         return TemplateFault::Unknown(name.to_owned());
     }
     if text.contains("Unknown index")
-        && let (Some(variable), Some(index)) = (context("variable"), context("requested index"))
+        && let (Some(value), Some(part)) = (context("variable"), context("requested index"))
     {
-        return TemplateFault::Unknown(format!("{variable}.{index}"));
+        return TemplateFault::Absent { value: value.to_owned(), part: part.to_owned() };
     }
     TemplateFault::Unfit(context("cause").map(lower))
 }
@@ -355,6 +362,8 @@ mod tests {
     fn faults_are_told_without_values() {
         let values = [("secret", Value::scalar("hunter2"))];
         assert_eq!(render("{{ sercet }}", &values), Err(TemplateFault::Unknown("sercet".to_owned())));
+        let absent = TemplateFault::Absent { value: "secret".to_owned(), part: "part".to_owned() };
+        assert_eq!(render("{{ secret.part }}", &values), Err(absent));
         let unfit = TemplateFault::Unfit(Some("number expected".to_owned()));
         assert_eq!(render("{{ secret | plus: 1 }}", &values), Err(unfit));
         let parser = parser().unwrap();

@@ -201,7 +201,8 @@ impl Template {
     fn unknown_name(&self, scope: Scope<'_>, omit_null: bool) -> Option<String> {
         let name = |fault: TemplateFault| match fault {
             TemplateFault::Unknown(name) => Some(name),
-            TemplateFault::Unfit(_) => None,
+            // Whether a value has a part shows only in the rows.
+            TemplateFault::Absent { .. } | TemplateFault::Unfit(_) => None,
         };
         let in_body = self.body(scope, omit_null).err().and_then(name);
         let texts = self.headers.iter().map(|(_, text)| text).chain([&self.url]);
@@ -261,6 +262,9 @@ fn identity(kind: Kind, fields: &[String], rows: &[Row], stream: &str) -> String
 fn unfit(part: &str, fault: &TemplateFault) -> Unfit {
     match fault {
         TemplateFault::Unknown(name) => format!("the template of its {part} uses {name}, which is no field"),
+        TemplateFault::Absent { value, part: absent } => {
+            format!("the template of its {part} cannot be rendered with its values: {value} has no {absent}")
+        }
         TemplateFault::Unfit(None) => format!("the template of its {part} cannot be rendered with its values"),
         TemplateFault::Unfit(Some(why)) => {
             format!("the template of its {part} cannot be rendered with its values: {why}")
@@ -434,6 +438,11 @@ mod tests {
         let fields = ["id".to_owned(), "name".to_owned()];
         let unknown = |yaml: &str| requests(yaml).0.unknown_name(&fields, &fields[..1], &[]);
         assert_eq!(unknown("url: 'https://a.test/{{ id }}/{{ row.name }}'"), None);
+        // A field may hold an object in some rows and NULL in others.
+        assert_eq!(
+            unknown("{ url: 'https://a.test/{{ id }}', json: { city: '{{ name.city }}, {{ name.zip }}' } }"),
+            None
+        );
         let found = |operation, name: &str| Some((operation, name.to_owned()));
         assert_eq!(unknown("url: 'https://a.test/{{ idd }}'"), found("insert", "idd"));
         assert_eq!(unknown("{ url: https://a.test, json: { a: ['{{ nmae }}'] } }"), found("insert", "nmae"));

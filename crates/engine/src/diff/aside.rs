@@ -20,6 +20,8 @@ use super::{PARTITIONS, RowHash};
 /// So many rows are collected before they are dealt to the files of their partitions: few rows of a batch belong to the
 /// same one, and small arrays take more memory than what they hold.
 const WAITING_ROWS: usize = 32 << 10;
+/// Rows that take so many bytes are enough, too.
+const WAITING_BYTES: usize = 16 << 20;
 /// Buffer of a file of keys and hashes, in bytes.
 const NOTED_BYTES: usize = 32 << 10;
 
@@ -42,6 +44,7 @@ pub(crate) struct Waiting {
     /// The mapped fields, then key and hash.
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
+    bytes: usize,
     /// The partition of each row.
     partitions: Vec<usize>,
 }
@@ -52,7 +55,7 @@ impl Waiting {
         let mut fields: Vec<_> = rows.fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new("key", DataType::Binary, false)));
         fields.push(Arc::new(Field::new("hash", DataType::FixedSizeBinary(16), false)));
-        Self { schema: Arc::new(Schema::new(fields)), batches: Vec::new(), partitions: Vec::new() }
+        Self { schema: Arc::new(Schema::new(fields)), batches: Vec::new(), bytes: 0, partitions: Vec::new() }
     }
 
     /// Adds rows; whether there are enough now.
@@ -62,13 +65,16 @@ impl Waiting {
         let mut columns = picked.columns().to_vec();
         columns.push(Arc::new(BinaryArray::from_iter_values(keys)));
         columns.push(Arc::new(FixedSizeBinaryArray::try_from_iter(hashes.iter()).map_err(aside_error)?));
-        self.batches.push(RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(aside_error)?);
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(aside_error)?;
+        self.bytes += batch.get_array_memory_size();
+        self.batches.push(batch);
         self.partitions.extend(partitions);
-        Ok(self.partitions.len() >= WAITING_ROWS)
+        Ok(self.partitions.len() >= WAITING_ROWS || self.bytes >= WAITING_BYTES)
     }
 
     /// Hands out all rows, those of each partition together.
     pub(crate) fn deal(&mut self, mut hand: impl FnMut(usize, &RecordBatch) -> Result<()>) -> Result<()> {
+        self.bytes = 0;
         let rows = concat_batches(&self.schema, &std::mem::take(&mut self.batches)).map_err(aside_error)?;
         let mut dealt: Vec<Vec<u32>> = vec![Vec::new(); PARTITIONS];
         for (row, partition) in std::mem::take(&mut self.partitions).into_iter().enumerate() {

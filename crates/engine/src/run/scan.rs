@@ -285,7 +285,8 @@ pub(crate) fn plan_fingerprint(digest: String, record: &Record) -> String {
 
 /// The key that a plan hashed rows with, where its fingerprint says so.
 pub(crate) fn planned_hash_key(fingerprint: &str) -> Option<&str> {
-    fingerprint.split_once(KEY_MARK).map(|(_, key)| key)
+    let is_key = |key: &&str| key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fingerprint.split_once(KEY_MARK).map(|(_, key)| key).filter(is_key)
 }
 
 /// The digest of a change set under a sync's settings. A full refresh writes whatever the files hold, so that the

@@ -75,6 +75,10 @@ impl FieldTemplate {
             bound.columns.iter().map(|used| (used.name.as_str(), typical(columns.field(used.index).data_type())));
         match bound.render_row(probe) {
             Err(unknown @ TemplateFault::Unknown(_)) => Err(bound.unrenderable(unknown)),
+            // How many items a list has, only the rows know.
+            Err(TemplateFault::Absent { value, part }) if part.parse::<i64>().is_err() => {
+                Err(bound.unrenderable(TemplateFault::Unknown(format!("{value}.{part}"))))
+            }
             _ => Ok(bound),
         }
     }
@@ -98,35 +102,34 @@ impl FieldTemplate {
         let mut output = StringBuilder::with_capacity(batch.num_rows(), batch.num_rows() * 16);
         for row in 0..batch.num_rows() {
             let values = readers.iter().map(|(name, reader)| (*name, reader.value(row)));
-            let text = self.render_row(values).map_err(|why| match why {
-                TemplateFault::Unknown(name) => TemplateFault::Unfit(Some(format!("it holds no {name}"))),
-                unfit @ TemplateFault::Unfit(_) => unfit,
-            });
-            output.append_value(text.map_err(|why| self.unrenderable(why))?);
+            output.append_value(self.render_row(values).map_err(|why| self.unrenderable(why))?);
         }
         Ok(Arc::new(output.finish()))
     }
 
     fn render_row<'a>(&self, values: impl Iterator<Item = (&'a str, Value)>) -> Result<String, TemplateFault> {
         let mut globals: Object = values.map(|(name, value)| (name.to_owned().into(), value)).collect();
+        let mut nulls: Vec<String> = Vec::new();
         loop {
             let fault = match self.template.render(&globals) {
                 Ok(text) => return Ok(text),
                 Err(error) => render_fault(&error),
             };
-            // A key that a map does not have is NULL.
-            let (TemplateFault::Unknown(name), maps) = (&fault, self.columns.iter().filter(|column| column.is_map))
-            else {
-                return Err(fault);
-            };
-            let mut absent =
-                maps.filter_map(|map| Some((map, name.strip_prefix(map.name.as_str())?.strip_prefix('.')?)));
-            let Some((map, key)) = absent.next_back() else { return Err(fault) };
-            match globals.get_mut(map.name.as_str()) {
-                Some(Value::Object(map)) if !map.contains_key(key) => map.insert(key.to_owned().into(), Value::Nil),
-                Some(null @ Value::Nil) => Some(std::mem::replace(null, Value::Object(Object::new()))),
+            let TemplateFault::Absent { value: name, part } = &fault else { return Err(fault) };
+            let Some(value) = globals.get_mut(name.as_str()) else { return Err(fault) };
+            // Every part of a NULL is NULL, and so is a key that a map does not have.
+            if matches!(value, Value::Nil) {
+                *value = Value::Object(Object::new());
+                nulls.push(name.clone());
+            }
+            let is_open =
+                nulls.contains(name) || self.columns.iter().any(|column| column.is_map && column.name == *name);
+            match value {
+                Value::Object(parts) if is_open && !parts.contains_key(part.as_str()) => {
+                    parts.insert(part.clone().into(), Value::Nil);
+                }
                 _ => return Err(fault),
-            };
+            }
         }
     }
 
@@ -135,6 +138,9 @@ impl FieldTemplate {
         fault(match why {
             TemplateFault::Unknown(name) => {
                 format!("the template of the field \"{field}\" uses {name}, which the model does not have")
+            }
+            TemplateFault::Absent { value, part } => {
+                format!("the template of the field \"{field}\" cannot be rendered for a row: {value} has no {part}")
             }
             TemplateFault::Unfit(None) => format!("the template of the field \"{field}\" cannot be rendered for a row"),
             TemplateFault::Unfit(Some(why)) => {
@@ -281,6 +287,7 @@ mod tests {
             ("{{ flag }}{% if flag %}!{% endif %}", "true!", ""),
             ("{{ l }} {{ l | json }}", "12 [1,2]", " null"),
             ("{{ l | join: '+' }} {{ l | first }} {{ l | size }}", "1+2 1 2", "  0"),
+            ("{{ l[1] }}{{ l[0] }}{{ l[-1] }}", "212", ""),
             ("{% for x in l %}<{{ x }}>{% endfor %}", "<1><2>", ""),
             ("{{ s }} {{ m }}", "{'a': 7, 'b': x} {k=9}", " "),
             ("{{ s | json }}", r#"{"a":7,"b":"x"}"#, "null"),
@@ -305,6 +312,8 @@ mod tests {
         }
         let error = bound("Hi {{ name ").err().unwrap().to_string();
         assert!(error.contains("line 1, column"), "{error}");
+        let error = bound("{{ l[2] }}").unwrap().render(&batch).err().unwrap().to_string();
+        assert!(error.contains("l has no 2"), "{error}");
         // Some other row may hold a number.
         let error = bound("{{ name | plus: 1 }}").unwrap().render(&batch).err().unwrap().to_string();
         assert!(error.contains("number expected") && !error.contains("ada"), "{error}");

@@ -57,12 +57,7 @@ pub fn check_sql(sql: &str) -> tapline_core::Result<()> {
 /// `S3-009` and `S3-011`, and those of [`check_sql`].
 pub fn check_reach(sql: &str, source: &S3SourceConfig) -> tapline_core::Result<()> {
     let mut query = parse::parse(sql)?;
-    let mut found = Vec::new();
-    references::replace_references(&mut query, |reference| {
-        found.push(reference);
-        String::new()
-    })?;
-    for reference in found {
+    for reference in references::references(&mut query)? {
         for pattern in &reference.patterns {
             if !S3Url::is_s3(pattern) {
                 return Err(files::outside(pattern, &source.url()));

@@ -53,6 +53,21 @@ pub fn replace_references(query: &mut Query, mut name_of: impl FnMut(Reference) 
     }
 }
 
+/// The file references of a statement, each once.
+///
+/// # Errors
+/// Those of [`replace_references`].
+pub fn references(query: &mut Query) -> Result<Vec<Reference>> {
+    let mut references: Vec<Reference> = Vec::new();
+    replace_references(query, |reference| {
+        if !references.contains(&reference) {
+            references.push(reference);
+        }
+        String::new()
+    })?;
+    Ok(references)
+}
+
 /// The stack on which a statement is walked.
 const STACK: usize = 64 << 20;
 

@@ -34,7 +34,7 @@ use super::errors::{Widened, find, from_datafusion};
 use super::files::{Access, Stores, TableFiles, partition_fields, pin_manifest, resolve};
 use super::plan::{self, is_ordered, scanned_rows, scans_of};
 use super::reader_options::{ReaderOptions, common_arguments};
-use super::references::{Reference, Wanted, replace_references};
+use super::references::{Reference, Wanted, references, replace_references};
 use super::table::{Description, FileTable, Known, TableKind};
 use super::{functions, hidden, parse, prune, semantics};
 
@@ -188,13 +188,7 @@ impl Session {
     /// As [`query`](Self::query), as far as it comes.
     pub async fn list(&self, sql: &str) -> Result<Listing> {
         let mut query = parse::parse(sql)?;
-        let mut references: Vec<Reference> = Vec::new();
-        replace_references(&mut query, |reference| {
-            if !references.contains(&reference) {
-                references.push(reference);
-            }
-            String::new()
-        })?;
+        let references = references(&mut query)?;
         let mut digests = Vec::with_capacity(references.len());
         let mut files = FileCounts::default();
         for reference in &references {
